@@ -1,0 +1,1 @@
+//! Benchmarks of Flumen's parts.

@@ -1,0 +1,1 @@
+//! The broker: listener, APIs, partitions, controller and group coordinators.

@@ -1,0 +1,3 @@
+//! Connections, cluster metadata, retries and administration of a Kafka-protocol cluster.
+
+pub mod connection;

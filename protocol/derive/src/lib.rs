@@ -1,0 +1,1 @@
+//! The `Message` derive macro of flumen-protocol.

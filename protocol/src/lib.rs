@@ -1,0 +1,1 @@
+//! Kafka's wire protocol and record batches: framing, messages, error codes, compression.

@@ -1,0 +1,2 @@
+//! The `flumen` binary.
+fn main() {}
