@@ -1,1 +1,18 @@
-//! Whole-cluster simulation.
+//! Whole-cluster simulation: real brokers and real clients on one thread, in virtual time.
+//!
+//! Owns the simulated side of every seam ([`net`], [`clock`], [`rng`], [`spawn`]) and the scenarios
+//! that run on them. The simulated disk is the storage crate's. A run is a function of its seed:
+//! the same seed gives the same trace, and a failing seed is printed with the command that
+//! replays it.
+
+#[cfg(not(tokio_unstable))]
+compile_error!(
+    "the simulation seeds tokio's random choices, which needs --cfg tokio_unstable: build from \
+     the workspace, whose .cargo/config.toml sets it, and do not override RUSTFLAGS"
+);
+
+pub mod clock;
+pub mod net;
+pub mod node;
+pub mod rng;
+pub mod spawn;

@@ -1,0 +1,47 @@
+//! One simulated machine: its clock, its random numbers and the gate in front of its tasks.
+
+use std::sync::Arc;
+
+use flumen_client::connection::Seams;
+
+use crate::clock::SimulatedClock;
+use crate::net::SimulatedNet;
+use crate::rng::SeededRng;
+use crate::spawn::{Gate, GatedSpawn};
+
+/// The seams of one node and the handles by which a scenario disturbs it.
+///
+/// The clock lives as long as the machine; the gate belongs to one start of the process.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Moves this node's wall clock.
+    pub clock: Arc<SimulatedClock>,
+    /// Pauses or kills this node's tasks.
+    pub gate: Arc<Gate>,
+    rng: Arc<SeededRng>,
+}
+
+impl Node {
+    /// A node whose random numbers follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { clock: Arc::default(), gate: Arc::default(), rng: Arc::new(SeededRng::new(seed)) }
+    }
+
+    /// The same machine after a restart: a new gate, the clock and the random stream go on.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self { gate: Arc::default(), ..self.clone() }
+    }
+
+    /// What a broker or a client on this node is given.
+    #[must_use]
+    pub fn seams(&self) -> Seams {
+        Seams {
+            net: Arc::new(SimulatedNet),
+            clock: Arc::clone(&self.clock) as _,
+            rng: Arc::clone(&self.rng) as _,
+            spawn: Arc::new(GatedSpawn::new(Arc::clone(&self.gate))),
+        }
+    }
+}
