@@ -1,1 +1,3 @@
 //! Kafka's wire protocol and record batches: framing, messages, error codes, compression.
+
+pub mod records;

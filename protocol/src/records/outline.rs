@@ -1,0 +1,329 @@
+//! The one strict parser of records: where each part lies, nothing kept.
+//!
+//! It reads from a [`Window`], which is either a slice (an uncompressed payload) or a small buffer
+//! that a decompressor refills. A record is accepted only if all its lengths agree with each
+//! other: every count is checked against the bytes that are left before anything rests on it, the
+//! parts must add up to the declared length, and nothing may follow the last record.
+
+use thiserror::Error;
+
+use super::compression::{CompressionError, Decompressor};
+
+/// The least a header can take: two lengths.
+const HEADER_SIZE_MIN: u64 = 2;
+
+/// Why the records of a batch cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RecordError {
+    /// The payload ends inside a record, or before the declared count is reached.
+    #[error("records end early, at byte {position}")]
+    Truncated { position: u64 },
+    /// A variable-length integer of more bytes than its type can need.
+    #[error("overlong integer at byte {position}")]
+    OverlongInteger { position: u64 },
+    /// A negative length where none may be, or one below -1.
+    #[error("invalid length {length} at byte {position}")]
+    InvalidLength { length: i32, position: u64 },
+    /// More headers than the bytes left could hold, or a negative count.
+    #[error("invalid header count {count} at byte {position}")]
+    InvalidHeaderCount { count: i32, position: u64 },
+    /// The parts of a record do not add up to its declared length.
+    #[error("record declares {declared} bytes and uses {used}")]
+    LengthMismatch { declared: u64, used: u64 },
+    /// Bytes follow the last record.
+    #[error("bytes follow the last record, at byte {position}")]
+    TrailingBytes { position: u64 },
+    /// The offset or timestamp of a record leaves the range of its type.
+    #[error("offset of the record overflows")]
+    OffsetOverflow,
+    /// The payload cannot be decompressed within its limit.
+    #[error(transparent)]
+    Compression(#[from] CompressionError),
+}
+
+/// Where the parts of one record lie; positions count from the start of the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordOutline {
+    /// Attributes of the record: unused so far, always 0.
+    pub attributes: i8,
+    /// Timestamp minus the batch's base timestamp.
+    pub timestamp_delta: i64,
+    /// Offset minus the batch's base offset.
+    pub offset_delta: i32,
+    /// Bytes of the key, `None` for a null key.
+    pub key_size: Option<u32>,
+    /// Bytes of the value, `None` for a null value (a tombstone).
+    pub value_size: Option<u32>,
+    /// Number of headers.
+    pub header_count: u32,
+    /// Bytes of the whole record, its own length prefix included.
+    pub size: u64,
+    pub(super) key_position: u64,
+    pub(super) value_position: u64,
+    pub(super) headers_position: u64,
+}
+
+/// Iterates over the outlines of a batch; ends after the first error.
+#[derive(Debug)]
+pub struct Outlines<'a> {
+    window: Window<'a>,
+    remaining: i32,
+    finished: bool,
+}
+
+impl<'a> Outlines<'a> {
+    pub(super) fn new(
+        decompressor: Option<Decompressor<'a>>,
+        payload: &'a [u8],
+        record_count: i32,
+    ) -> Self {
+        let window = match decompressor {
+            Some(decompressor) => Window::Stream(StreamWindow::new(decompressor)),
+            None => Window::Slice { bytes: payload, position: 0 },
+        };
+        Self { window, remaining: record_count, finished: false }
+    }
+}
+
+impl Iterator for Outlines<'_> {
+    type Item = Result<RecordOutline, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let next = if self.remaining == 0 {
+            self.finished = true;
+            self.window.expect_end().err().map(Err)
+        } else {
+            self.remaining -= 1;
+            Some(RecordOutline::read(&mut self.window))
+        };
+        self.finished |= matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+impl RecordOutline {
+    /// Reads one record, its length prefix first.
+    pub(super) fn read(window: &mut Window<'_>) -> Result<Self, RecordError> {
+        let start = window.position();
+        let length = window.varint()?;
+        let body = window.position();
+        let declared = u64::try_from(length)
+            .map_err(|_negative| RecordError::InvalidLength { length, position: start })?;
+        let end = body + declared;
+
+        let attributes = window.byte()?.cast_signed();
+        let timestamp_delta = window.varlong()?;
+        let offset_delta = window.varint()?;
+        let (key_size, key_position) = window.nullable(end)?;
+        let (value_size, value_position) = window.nullable(end)?;
+
+        let position = window.position();
+        let count = window.varint()?;
+        let headers_position = window.position();
+        let left = end.saturating_sub(headers_position);
+        let header_count = u32::try_from(count)
+            .ok()
+            .filter(|&count| u64::from(count) * HEADER_SIZE_MIN <= left)
+            .ok_or(RecordError::InvalidHeaderCount { count, position })?;
+        for _ in 0..header_count {
+            let position = window.position();
+            if window.nullable(end)?.0.is_none() {
+                return Err(RecordError::InvalidLength { length: -1, position });
+            }
+            window.nullable(end)?;
+        }
+
+        let used = window.position() - body;
+        if used != declared {
+            return Err(RecordError::LengthMismatch { declared, used });
+        }
+        Ok(Self {
+            attributes,
+            timestamp_delta,
+            offset_delta,
+            key_size,
+            value_size,
+            header_count,
+            size: end - start,
+            key_position,
+            value_position,
+            headers_position,
+        })
+    }
+}
+
+/// The bytes under the parser.
+#[derive(Debug)]
+pub(super) enum Window<'a> {
+    /// All of them.
+    Slice { bytes: &'a [u8], position: usize },
+    /// Those the decompressor has produced last.
+    Stream(StreamWindow<'a>),
+}
+
+impl Window<'_> {
+    /// Bytes consumed so far.
+    fn position(&self) -> u64 {
+        match self {
+            Self::Slice { position, .. } => *position as u64,
+            Self::Stream(stream) => stream.consumed + stream.start as u64,
+        }
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        match self {
+            Self::Slice { bytes, position } => {
+                let at = *position;
+                let byte = *bytes.get(at).ok_or(RecordError::Truncated { position: at as u64 })?;
+                *position = at + 1;
+                Ok(byte)
+            }
+            Self::Stream(stream) => stream.byte(),
+        }
+    }
+
+    fn skip(&mut self, count: u32) -> Result<(), RecordError> {
+        match self {
+            Self::Slice { bytes, position } => {
+                let end = *position + count as usize;
+                if end > bytes.len() {
+                    return Err(RecordError::Truncated { position: bytes.len() as u64 });
+                }
+                *position = end;
+                Ok(())
+            }
+            Self::Stream(stream) => stream.skip(count as usize),
+        }
+    }
+
+    /// A zigzag-coded 32-bit integer of at most five bytes.
+    #[inline]
+    fn varint(&mut self) -> Result<i32, RecordError> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            let raw = u32::from(first);
+            return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+        }
+        let mut raw = u32::from(first & 0x7f);
+        for shift in [7, 14, 21, 28] {
+            let byte = self.byte()?;
+            raw |= u32::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+            }
+        }
+        Err(RecordError::OverlongInteger { position: self.position() })
+    }
+
+    /// A zigzag-coded 64-bit integer of at most ten bytes.
+    fn varlong(&mut self) -> Result<i64, RecordError> {
+        let mut raw = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            raw |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+            }
+        }
+        Err(RecordError::OverlongInteger { position: self.position() })
+    }
+
+    /// Passes over bytes with a length before them, where -1 stands for null.
+    ///
+    /// Returns their size and where they begin. They must end by `end`.
+    #[inline]
+    fn nullable(&mut self, end: u64) -> Result<(Option<u32>, u64), RecordError> {
+        let before = self.position();
+        let length = self.varint()?;
+        let position = self.position();
+        if length == -1 {
+            return Ok((None, position));
+        }
+        let size = u32::try_from(length)
+            .ok()
+            .filter(|&size| position + u64::from(size) <= end)
+            .ok_or(RecordError::InvalidLength { length, position: before })?;
+        self.skip(size)?;
+        Ok((Some(size), position))
+    }
+
+    fn expect_end(&mut self) -> Result<(), RecordError> {
+        let at_end = match self {
+            Self::Slice { bytes, position } => *position == bytes.len(),
+            Self::Stream(stream) => stream.is_at_end()?,
+        };
+        if at_end { Ok(()) } else { Err(RecordError::TrailingBytes { position: self.position() }) }
+    }
+
+    /// The `size` bytes at `position` of a slice that was walked over before.
+    pub(super) fn rewound(bytes: &[u8], position: u64) -> Window<'_> {
+        let position = usize::try_from(position).expect("positions lie within the slice");
+        Window::Slice { bytes, position }
+    }
+
+    /// Reads a length and passes over its bytes; for parts that were checked before.
+    pub(super) fn checked_part(&mut self) -> Result<(Option<u32>, u64), RecordError> {
+        self.nullable(u64::MAX)
+    }
+}
+
+/// A buffer of fixed size that a decompressor refills.
+#[derive(Debug)]
+pub(super) struct StreamWindow<'a> {
+    decompressor: Decompressor<'a>,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Bytes that have left the buffer.
+    consumed: u64,
+}
+
+impl<'a> StreamWindow<'a> {
+    const SIZE: usize = 16 * 1024;
+
+    fn new(decompressor: Decompressor<'a>) -> Self {
+        let buffer = vec![0; Self::SIZE].into_boxed_slice();
+        Self { decompressor, buffer, start: 0, end: 0, consumed: 0 }
+    }
+
+    /// Refills an empty buffer; it stays empty at the end of the payload.
+    fn refill(&mut self) -> Result<(), RecordError> {
+        debug_assert!(self.start == self.end, "only what was used up is replaced");
+        self.consumed += self.end as u64;
+        self.start = 0;
+        self.end = 0;
+        self.end = self.decompressor.fill(&mut self.buffer)?;
+        Ok(())
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        if self.is_at_end()? {
+            return Err(RecordError::Truncated { position: self.consumed });
+        }
+        self.start += 1;
+        Ok(self.buffer[self.start - 1])
+    }
+
+    fn skip(&mut self, mut count: usize) -> Result<(), RecordError> {
+        while count > 0 {
+            if self.is_at_end()? {
+                return Err(RecordError::Truncated { position: self.consumed });
+            }
+            let step = count.min(self.end - self.start);
+            self.start += step;
+            count -= step;
+        }
+        Ok(())
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, RecordError> {
+        if self.start == self.end {
+            self.refill()?;
+        }
+        Ok(self.start == self.end)
+    }
+}
