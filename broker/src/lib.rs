@@ -1,1 +1,3 @@
 //! The broker: listener, APIs, partitions, controller and group coordinators.
+
+pub mod config;

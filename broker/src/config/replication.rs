@@ -1,0 +1,113 @@
+//! How many copies there are, and the quorum that keeps the metadata.
+
+use super::definition::{Definition, Kind};
+use super::listener::Endpoint;
+use super::settings::Settings;
+use super::validator::Valid;
+
+pub(super) const DEFINITIONS: &[Definition] = &[
+    Definition::broker(
+        "default.replication.factor",
+        Kind::Int,
+        "-1",
+        "How many replicas a topic gets when it is created without a number; -1 for three, or as \
+         many as there are brokers.",
+    )
+    .valid(Valid::MinusOneOr(1, 32_767)),
+    Definition::unset(
+        "min.insync.replicas",
+        Kind::Int,
+        "How many replicas must be in sync for `acks=all` to be accepted. Without it: 2 for a topic \
+         of three or more replicas, else 1.",
+    )
+    .valid(Valid::AtLeast(1))
+    .dynamic(),
+    Definition::broker(
+        "unclean.leader.election.enable",
+        Kind::Boolean,
+        "false",
+        "Lets a replica that is not in sync become leader when no other is left, at the price of \
+         losing records.",
+    )
+    .dynamic(),
+    Definition::unset(
+        "controller.quorum.voters",
+        Kind::List,
+        "The brokers that vote on metadata, as id@host:port of their peer listeners. Without it the \
+         broker is a cluster of its own.",
+    )
+    .valid(Valid::Voters),
+    Definition::broker(
+        "controller.quorum.election.timeout.ms",
+        Kind::Int,
+        "1000",
+        "How long a voter waits for the leader before it stands for election.",
+    )
+    .valid(Valid::AtLeast(10)),
+    Definition::broker(
+        "metadata.log.max.record.bytes.between.snapshots",
+        Kind::Long,
+        "20971520",
+        "How many bytes of metadata records are written before the next snapshot.",
+    )
+    .valid(Valid::AtLeast(1)),
+    Definition::broker(
+        "metadata.log.max.snapshot.interval.ms",
+        Kind::Long,
+        "3600000",
+        "The longest time between two metadata snapshots while records are written; 0 for no limit.",
+    )
+    .valid(Valid::AtLeast(0)),
+];
+
+/// A broker that votes on metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voter {
+    /// Its node id.
+    pub node_id: i32,
+    /// Its peer listener.
+    pub endpoint: Endpoint,
+}
+
+/// Replication and the metadata quorum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicationConfig {
+    /// Replicas of a topic that does not say; `None`: three, or as many as there are brokers.
+    pub default_replication_factor: Option<i16>,
+    /// The voters; empty for a cluster of one.
+    pub voters: Vec<Voter>,
+    /// How long a voter waits for its leader.
+    pub election_timeout_ms: u64,
+    /// Bytes of metadata between two snapshots.
+    pub snapshot_bytes: u64,
+    /// Time between two snapshots; 0 for no limit.
+    pub snapshot_interval_ms: i64,
+}
+
+impl ReplicationConfig {
+    pub(super) fn resolve(settings: &Settings) -> Self {
+        let voters = settings
+            .list("controller.quorum.voters")
+            .iter()
+            .filter_map(|voter| {
+                let (id, address) = voter.split_once('@')?;
+                Some(Voter { node_id: id.parse().ok()?, endpoint: Endpoint::parse(address)? })
+            })
+            .collect();
+        Self {
+            default_replication_factor: Some(settings.number("default.replication.factor"))
+                .filter(|factor| *factor > 0),
+            voters,
+            election_timeout_ms: settings.number("controller.quorum.election.timeout.ms"),
+            snapshot_bytes: settings.number("metadata.log.max.record.bytes.between.snapshots"),
+            snapshot_interval_ms: settings.number("metadata.log.max.snapshot.interval.ms"),
+        }
+    }
+
+    /// The replicas a topic gets that leaves the choice to the broker.
+    #[must_use]
+    pub fn replication_factor(&self, brokers: usize) -> i16 {
+        self.default_replication_factor
+            .unwrap_or_else(|| i16::try_from(brokers.clamp(1, 3)).expect("at most three"))
+    }
+}
