@@ -1,3 +1,4 @@
 //! The broker: listener, APIs, partitions, controller and group coordinators.
 
+pub mod api;
 pub mod config;

@@ -1,0 +1,169 @@
+//! The APIs this broker serves: one table, from which dispatch, the ApiVersions answer and the
+//! documentation follow.
+//!
+//! To serve an API, add its file with `handle` and a row here. What has no row is neither served
+//! nor advertised. A row says the versions that are decoded; `staged` marks Produce and Fetch,
+//! whose first stage runs in the order of the connection while the second may wait.
+//!
+//! **Invariant:** a handler returns a response, never an error: a failure that a client can be told
+//! is an error code inside it. Only bytes that cannot be decoded close a connection.
+
+mod api_versions;
+pub mod context;
+pub mod error;
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use flumen_client::connection::BoxFuture;
+use flumen_protocol::header::ResponseHeader;
+use flumen_protocol::{ApiKey, DecodeError, EncodeError, Frame, FrameWriter, Message, Reader};
+
+pub use context::{Call, Context};
+
+/// What became of a request after its first stage.
+pub(crate) enum Reply {
+    /// The answer is ready to be sent.
+    Ready(Frame),
+    /// The answer needs time; it is polled when all earlier answers of the connection are gone.
+    Waiting {
+        /// Gives the answer.
+        answer: BoxFuture<'static, Result<Frame, Refusal>>,
+        /// Whether later requests of this connection may start before it is there.
+        lets_others_start: bool,
+    },
+    /// The client asked for no answer.
+    Nothing,
+}
+
+/// Why a request cannot be answered at all, so that its connection is closed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the request cannot be decoded: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("api key {key} version {version} is not served")]
+    NotServed { key: i16, version: i16 },
+    #[error("a produce request without acknowledgement failed")]
+    UnacknowledgedFailure,
+    #[error("the response has no encoding: {0}")]
+    Encoding(#[from] EncodeError),
+}
+
+/// The first stage's outcome of an API whose answer may come later.
+pub(crate) enum Staged<R> {
+    /// The response is there.
+    Done(R),
+    /// The response follows; later requests of the connection may start meanwhile.
+    Waiting(BoxFuture<'static, R>),
+    /// No response is wanted, and all went well.
+    Nothing,
+    /// No response is wanted; closing the connection is the only way to tell of the failure.
+    Close,
+}
+
+macro_rules! served_apis {
+    ($($api:ident = $key:literal, $versions:expr, $module:ident $($staged:ident)?;)+) => {
+        /// Every API that is served, by ascending key.
+        pub(crate) const SERVED: &[ApiKey] = &[$(ApiKey::$api),+];
+
+        // The table repeats key and versions for its readers; a slip does not compile.
+        $(const _: () = {
+            assert!(ApiKey::$api.key() == $key);
+            assert!(*ApiKey::$api.advertised_versions().end() == *$versions.end());
+            assert!(*ApiKey::$api.versions().start() == *$versions.start());
+        };)+
+
+        /// Whether a version of an API is served.
+        pub(crate) fn is_served(api: ApiKey, version: i16) -> bool {
+            match api {
+                $(ApiKey::$api => ($versions).contains(&version),)+
+                _ => false,
+            }
+        }
+
+        /// Decodes a request and runs its first stage.
+        pub(crate) fn start(
+            ctx: &Arc<Context>,
+            call: Call,
+            reader: &mut Reader,
+            cx: &mut TaskContext<'_>,
+        ) -> Result<Reply, Refusal> {
+            match call.api {
+                $(ApiKey::$api if ($versions).contains(&call.version) => {
+                    let request = Message::decode(reader, call.version)?;
+                    reader.finish()?;
+                    served_apis!(@start $module $($staged)?, ctx, call, request, cx)
+                })+
+                ApiKey::ApiVersions => {
+                    encode(&call, 0, &api_versions::unsupported()).map(Reply::Ready)
+                }
+                api => Err(Refusal::NotServed { key: api.key(), version: call.version }),
+            }
+        }
+    };
+    (@start $module:ident, $ctx:ident, $call:ident, $request:ident, $cx:ident) => {{
+        let ctx = Arc::clone($ctx);
+        let answer = Box::pin(async move {
+            let response = $module::handle(&ctx, &$call, $request).await;
+            encode(&$call, $call.version, &response)
+        });
+        first_poll(answer, $cx)
+    }};
+    (@start $module:ident staged, $ctx:ident, $call:ident, $request:ident, $cx:ident) => {{
+        let staged = $module::start($ctx, &$call, $request);
+        second_stage($call, staged)
+    }};
+}
+
+served_apis! {
+    ApiVersions = 18, 0..=5, api_versions;
+}
+
+/// Polls an answer once, so that what need not wait is never queued.
+fn first_poll(
+    mut answer: BoxFuture<'static, Result<Frame, Refusal>>,
+    cx: &mut TaskContext<'_>,
+) -> Result<Reply, Refusal> {
+    match answer.as_mut().poll(cx) {
+        Poll::Ready(frame) => frame.map(Reply::Ready),
+        Poll::Pending => Ok(Reply::Waiting { answer, lets_others_start: false }),
+    }
+}
+
+fn second_stage<R: Message + Send + 'static>(
+    call: Call,
+    staged: Staged<R>,
+) -> Result<Reply, Refusal> {
+    match staged {
+        Staged::Done(response) => encode(&call, call.version, &response).map(Reply::Ready),
+        Staged::Waiting(response) => {
+            let answer = Box::pin(async move {
+                let response = response.await;
+                encode(&call, call.version, &response)
+            });
+            Ok(Reply::Waiting { answer, lets_others_start: true })
+        }
+        Staged::Nothing => Ok(Reply::Nothing),
+        Staged::Close => Err(Refusal::UnacknowledgedFailure),
+    }
+}
+
+fn encode<R: Message>(call: &Call, version: i16, response: &R) -> Result<Frame, Refusal> {
+    let mut writer = FrameWriter::new();
+    let header = ResponseHeader { correlation_id: call.correlation_id };
+    header.encode(&mut writer, call.api.key(), version);
+    response.encode(&mut writer, version)?;
+    Ok(writer.finish()?)
+}
+
+/// The table of APIs for ARCHITECTURE.md; a test compares it with the page.
+#[must_use]
+pub fn documentation() -> String {
+    let mut table = String::from("| key | API | versions |\n|---|---|---|\n");
+    for api in SERVED {
+        let versions = api.versions();
+        let (first, last) = (*versions.start(), *api.advertised_versions().end());
+        table.push_str(&format!("| {} | {api} | {first}-{last} |\n", api.key()));
+    }
+    table
+}
