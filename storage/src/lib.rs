@@ -1,1 +1,3 @@
 //! The partition log: segments, indexes, recovery, retention, compaction.
+
+pub mod vfs;
