@@ -1,0 +1,56 @@
+"""Runs the stories: `python -m suite --flumen BINARY | --apache-kafka [--only TEXT]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from . import stories  # noqa: F401  (registers the stories)
+from .broker import STATE, ApacheKafka, Broker, Flumen, empty_directory
+from .clients import all_clients
+from .report import STORIES, Report, Stage
+
+#: A run that takes longer has hung somewhere, and is given up.
+TIME_S_MAX = 25 * 60
+
+
+def main() -> int:
+    options = arguments()
+    work = empty_directory(STATE / "run")
+    broker: Broker
+    if options.apache_kafka:
+        broker = ApacheKafka(work / "broker")
+    else:
+        broker = Flumen(options.flumen, work / "broker")
+    report = Report()
+    chosen = [(name, told) for name, told in STORIES if options.only in name]
+    began = time.monotonic()
+    broker.start()
+    print(f"{broker.name} on {broker.bootstrap}, {len(chosen)} stories", flush=True)
+    try:
+        clients = {client.name: client for client in all_clients(broker.bootstrap, work)}
+        stage = Stage(broker, clients, work)
+        for name, told in chosen:
+            if time.monotonic() - began > TIME_S_MAX:
+                print(f"FAIL  the run took longer than {TIME_S_MAX} s; stopping before: {name}")
+                report.failed += 1
+                break
+            report.tell(name, told, stage)
+    finally:
+        broker.discard()
+    return report.close()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="interop/run", description=__doc__)
+    broker = parser.add_mutually_exclusive_group(required=True)
+    broker.add_argument("--flumen", type=Path, metavar="BINARY", help="the flumen binary to test")
+    broker.add_argument("--apache-kafka", action="store_true", help="prove the suite itself")
+    parser.add_argument("--only", default="", metavar="TEXT", help="stories with TEXT in the name")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
