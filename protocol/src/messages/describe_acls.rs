@@ -1,0 +1,53 @@
+//! DescribeAcls (key 29), v1–v3: access rules that match a filter.
+//! v1 prefixed resource names (KIP-290) · v2 flexible encoding · v3 users as resources (KIP-373).
+
+use crate::message::{Message, Structure};
+
+#[derive(Debug, Clone, PartialEq, Message)]
+#[message(
+    request,
+    api = DescribeAcls,
+    response = DescribeAclsResponse,
+    versions = "1-3",
+    flexible = "2+",
+)]
+pub struct DescribeAclsRequest {
+    pub resource_type_filter: i8,
+    #[wire(nullable = "0+")]
+    pub resource_name_filter: Option<String>,
+    #[wire(versions = "1+", default = 3)]
+    pub pattern_type_filter: i8,
+    #[wire(nullable = "0+")]
+    pub principal_filter: Option<String>,
+    #[wire(nullable = "0+")]
+    pub host_filter: Option<String>,
+    pub operation: i8,
+    pub permission_type: i8,
+}
+
+#[derive(Debug, Clone, PartialEq, Message)]
+#[message(response, versions = "1-3", flexible = "2+")]
+pub struct DescribeAclsResponse {
+    pub throttle_time_ms: i32,
+    pub error_code: i16,
+    #[wire(nullable = "0+")]
+    pub error_message: Option<String>,
+    pub resources: Vec<DescribeAclsResource>,
+}
+
+#[derive(Debug, Clone, PartialEq, Structure)]
+pub struct DescribeAclsResource {
+    pub resource_type: i8,
+    pub resource_name: String,
+    #[wire(versions = "1+", default = 3)]
+    pub pattern_type: i8,
+    pub acls: Vec<AclDescription>,
+}
+
+#[derive(Debug, Clone, PartialEq, Structure)]
+pub struct AclDescription {
+    pub principal: String,
+    pub host: String,
+    pub operation: i8,
+    pub permission_type: i8,
+}
