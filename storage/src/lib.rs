@@ -1,3 +1,4 @@
 //! The partition log: segments, indexes, recovery, retention, compaction.
 
+pub mod validate;
 pub mod vfs;

@@ -2,9 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::compression::{Codec, compress};
+use super::compression::{Codec, Compression, compress};
 use super::header::{
-    ATTRIBUTES, BATCH_OVERHEAD, CONTROL_BIT, CRC, DELETE_HORIZON_BIT, LOG_OVERHEAD, MAGIC,
+    BATCH_OVERHEAD, BatchHeader, CONTROL_BIT, DELETE_HORIZON_BIT, LOG_OVERHEAD, MAGIC,
     NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, TIMESTAMP_TYPE_BIT,
     TRANSACTIONAL_BIT, TimestampType,
 };
@@ -189,34 +189,29 @@ impl BatchBuilder {
     pub fn build(mut self) -> Bytes {
         assert!(self.last_offset_delta >= 0, "a batch has an offset at least");
         let codec = self.options.codec;
-        if codec.compression != super::compression::Compression::None {
+        if codec.compression != Compression::None {
             let payload = self.buffer.split_off(BATCH_OVERHEAD).freeze();
             self.buffer.extend_from_slice(&compress(codec, payload));
         }
-        let length = size_i32(self.buffer.len() - LOG_OVERHEAD);
-        let mut header = &mut self.buffer[..BATCH_OVERHEAD];
-        header.put_i64(self.options.base_offset);
-        header.put_i32(length);
-        header.put_i32(self.options.partition_leader_epoch);
-        header.put_i8(MAGIC);
-        header.put_u32(0);
-        header.put_i16(self.options.attributes());
-        header.put_i32(self.last_offset_delta);
-        header.put_i64(self.base_timestamp.unwrap_or(NO_TIMESTAMP));
-        header.put_i64(self.max_timestamp);
-        header.put_i64(self.options.producer_id);
-        header.put_i16(self.options.producer_epoch);
-        header.put_i32(self.options.base_sequence);
-        header.put_i32(self.record_count);
-        seal(&mut self.buffer);
+        let mut header = BatchHeader {
+            base_offset: self.options.base_offset,
+            batch_length: size_i32(self.buffer.len() - LOG_OVERHEAD),
+            partition_leader_epoch: self.options.partition_leader_epoch,
+            magic: MAGIC,
+            crc: 0,
+            attributes: self.options.attributes(),
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp.unwrap_or(NO_TIMESTAMP),
+            max_timestamp: self.max_timestamp,
+            producer_id: self.options.producer_id,
+            producer_epoch: self.options.producer_epoch,
+            base_sequence: self.options.base_sequence,
+            record_count: self.record_count,
+        };
+        header.seal(&self.buffer[BATCH_OVERHEAD..]);
+        self.buffer[..BATCH_OVERHEAD].copy_from_slice(&header.to_bytes());
         self.buffer.freeze()
     }
-}
-
-/// Computes the checksum of a batch and puts it in its place.
-pub(super) fn seal(batch: &mut [u8]) {
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES..]);
-    batch[CRC..ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// The most bytes a record can take in a batch, uncompressed; a batch adds [`BATCH_OVERHEAD`].

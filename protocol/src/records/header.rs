@@ -3,6 +3,7 @@
 //! Parsing checks what the header alone can tell: the format version, the declared length, the
 //! codec and the counts. It neither reads the records nor the CRC.
 
+use bytes::BufMut;
 use thiserror::Error;
 
 use super::compression::Compression;
@@ -144,6 +145,42 @@ impl BatchHeader {
         };
         header.check()?;
         Ok(header)
+    }
+
+    /// The header as it lies in a batch, checksum included.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; BATCH_OVERHEAD] {
+        let mut bytes = [0; BATCH_OVERHEAD];
+        let mut rest = &mut bytes[..];
+        rest.put_i64(self.base_offset);
+        rest.put_i32(self.batch_length);
+        rest.put_i32(self.partition_leader_epoch);
+        rest.put_i8(self.magic);
+        rest.put_u32(self.crc);
+        rest.put_i16(self.attributes);
+        rest.put_i32(self.last_offset_delta);
+        rest.put_i64(self.base_timestamp);
+        rest.put_i64(self.max_timestamp);
+        rest.put_i64(self.producer_id);
+        rest.put_i16(self.producer_epoch);
+        rest.put_i32(self.base_sequence);
+        rest.put_i32(self.record_count);
+        bytes
+    }
+
+    /// Computes the checksum of the header together with the `payload` that follows it.
+    pub fn seal(&mut self, payload: &[u8]) {
+        let of_header = crc32c::crc32c(&self.to_bytes()[ATTRIBUTES..]);
+        self.crc = crc32c::crc32c_append(of_header, payload);
+    }
+
+    /// Sets who chose the timestamps and the highest one. The batch must be sealed afterwards.
+    pub fn set_timestamps(&mut self, timestamp_type: TimestampType, max_timestamp: i64) {
+        match timestamp_type {
+            TimestampType::CreateTime => self.attributes &= !TIMESTAMP_TYPE_BIT,
+            TimestampType::LogAppendTime => self.attributes |= TIMESTAMP_TYPE_BIT,
+        }
+        self.max_timestamp = max_timestamp;
     }
 
     fn check(&self) -> Result<(), BatchError> {

@@ -36,9 +36,7 @@ pub use header::{
 };
 pub use outline::{Outlines, RecordError, RecordOutline};
 pub use record::{Record, RecordHeader, Records};
-pub use rewrite::{
-    empty_batch, patch_base_offset, patch_leader_epoch, patch_timestamps, recompress,
-};
+pub use rewrite::{empty_batch, patch_base_offset, patch_leader_epoch, recompress};
 
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,9 @@ fn batch_of(record_count: i32, payload: &[u8]) -> RecordBatch {
         .get_mut(..4)
         .unwrap()
         .copy_from_slice(&record_count.to_be_bytes());
-    builder::seal(&mut bytes);
+    let mut header = BatchHeader::parse(&bytes).unwrap();
+    header.seal(payload);
+    bytes[..BATCH_OVERHEAD].copy_from_slice(&header.to_bytes());
     let batch = RecordBatch::parse(bytes.freeze()).unwrap();
     batch.verify_crc().unwrap();
     batch
@@ -147,7 +149,9 @@ proptest! {
     fn recompression_keeps_the_records(records in vec(fields(), 1..8), from in codec(), to in codec()) {
         let options = BatchOptions { codec: from.into(), ..BatchOptions::default() };
         let batch = RecordBatch::parse(build(options, &records)).unwrap();
-        let other = RecordBatch::parse(recompress(&batch, to.into(), LIMIT).unwrap()).unwrap();
+        let (header, payload) = recompress(&batch, to.into(), LIMIT).unwrap();
+        let bytes = [&header.to_bytes()[..], &payload].concat();
+        let other = RecordBatch::parse(bytes.into()).unwrap();
         other.verify_crc().unwrap();
         prop_assert_eq!(other.header().compression(), to);
         let read = |batch: &RecordBatch| -> Vec<Record> {
@@ -172,9 +176,12 @@ fn offset_and_epoch_are_patched_outside_the_checksum() {
 
 #[test]
 fn the_append_time_replaces_every_timestamp() {
-    let mut bytes = BytesMut::from(&two_records(Compression::None)[..]);
-    patch_timestamps(&mut bytes, TimestampType::LogAppendTime, 5_000);
-    let batch = RecordBatch::parse(bytes.freeze()).unwrap();
+    let batch = RecordBatch::parse(two_records(Compression::None)).unwrap();
+    let mut header = *batch.header();
+    header.set_timestamps(TimestampType::LogAppendTime, 5_000);
+    header.seal(&batch.payload());
+    let bytes = [&header.to_bytes()[..], &batch.payload()].concat();
+    let batch = RecordBatch::parse(bytes.into()).unwrap();
     batch.verify_crc().unwrap();
     assert_eq!(batch.header().timestamp_type(), TimestampType::LogAppendTime);
     assert!(batch.records(LIMIT).unwrap().all(|record| record.unwrap().timestamp == 5_000));
