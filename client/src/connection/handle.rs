@@ -136,7 +136,7 @@ impl Connection {
     /// # Cancel safety
     /// Once the future was polled the request may have been sent; dropping the future then only
     /// loses the response.
-    pub async fn send<R: Request>(
+    pub async fn send<R: Request + Sync>(
         &self,
         request: &R,
         call: Call,
@@ -148,9 +148,9 @@ impl Connection {
     pub async fn send_with<R: Request>(
         &self,
         call: Call,
-        build: impl Fn(i16) -> R + Send,
+        build: impl FnOnce(i16) -> R + Send,
     ) -> Result<R::Response, ConnectionError> {
-        self.start(call, |version| Owned(build(version))).await?.await
+        self.start(call, move |version| Owned(build(version))).await?.await
     }
 
     /// Puts a request in line, and returns a future of the response.
@@ -163,7 +163,7 @@ impl Connection {
     pub async fn start<R: Request, B: AsRequest<R>>(
         &self,
         call: Call,
-        build: impl Fn(i16) -> B + Send,
+        build: impl FnOnce(i16) -> B + Send,
     ) -> Result<Pending<R::Response>, ConnectionError> {
         self.submit(call, build, true).await
     }
@@ -175,7 +175,7 @@ impl Connection {
     pub async fn start_unanswered<R: Request, B: AsRequest<R>>(
         &self,
         call: Call,
-        build: impl Fn(i16) -> B + Send,
+        build: impl FnOnce(i16) -> B + Send,
     ) -> Result<Pending<R::Response>, ConnectionError> {
         self.submit(call, build, false).await
     }
@@ -183,7 +183,7 @@ impl Connection {
     async fn submit<R: Request, B: AsRequest<R>>(
         &self,
         call: Call,
-        build: impl Fn(i16) -> B + Send,
+        build: impl FnOnce(i16) -> B + Send,
         is_answered: bool,
     ) -> Result<Pending<R::Response>, ConnectionError> {
         let permit = self.commands.reserve().await.map_err(|_closed| self.closed())?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use flumen_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-use flumen_protocol::{ApiKey, ErrorCode, Message};
+use flumen_protocol::{ApiKey, ErrorCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Sleep;
