@@ -15,9 +15,11 @@ use flumen_protocol::{ApiKey, ErrorCode, Request};
 
 pub use cluster::{ClusterDescription, LogDir, LogDirReplica, Quorum, QuorumReplica};
 pub use configs::{ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, ConfigSynonym};
-pub use groups::{CommittedOffset, GroupDescription, GroupListing, GroupMember, OffsetToCommit};
+pub use groups::{GroupDescription, GroupListing, GroupMember};
 pub use offsets::{Isolation, ListedOffset, OffsetSpec};
 pub use topics::{CreatedTopic, NewTopic};
+
+pub use crate::commits::{CommittedOffset, OffsetToCommit};
 
 use crate::client::Client;
 use crate::cluster::Topics;

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cluster::{Broker, Cluster, LeaderHint, Topic, Topics};
 use crate::config::{ClientBuilder, ClientConfig};
-use crate::connection::{Call, Connection, Seams};
+use crate::connection::{Call, Connection, ConnectionOptions, Seams};
 use crate::connections::Connections;
 use crate::error::Error;
 use crate::metadata::Metadata;
@@ -139,9 +139,9 @@ impl Client {
 
     fn learn_broker(&self, broker: Broker) {
         self.core.metadata.change(|cluster| {
-            let is_known = cluster.broker(broker.id).is_some_and(|known| {
-                known.host == broker.host && known.port == broker.port
-            });
+            let is_known = cluster
+                .broker(broker.id)
+                .is_some_and(|known| known.host == broker.host && known.port == broker.port);
             (!is_known).then(|| cluster.with_broker(broker))
         });
     }
@@ -152,7 +152,7 @@ impl Client {
     #[must_use]
     pub fn open_connections(&self, in_flight_max: usize) -> Arc<Connections> {
         let options = self.config().connection_options();
-        let options = crate::connection::ConnectionOptions { in_flight_max, ..options };
+        let options = ConnectionOptions { in_flight_max, ..options };
         Connections::new(options, self.seams().clone())
     }
 
@@ -164,11 +164,11 @@ impl Client {
     /// The shared connection to some broker, another one for each number.
     pub fn connection_to_any(&self, number: u64) -> Result<Connection, Error> {
         let cluster = self.cluster();
-        let ids: Vec<i32> = cluster.brokers().map(|broker| broker.id).collect();
-        let index = number.checked_rem(ids.len() as u64).unwrap_or_default();
-        let index = usize::try_from(index).expect("less than a length");
-        let id = ids.get(index).copied().ok_or(Error::UnknownBroker { broker_id: -1 })?;
-        self.core.connections.to(id, &cluster)
+        let count = cluster.brokers().count() as u64;
+        let mut brokers = (0..).zip(cluster.brokers());
+        let chosen = brokers.find(|(index, _)| number.checked_rem(count) == Some(*index));
+        let (_, broker) = chosen.ok_or(Error::UnknownBroker { broker_id: -1 })?;
+        self.core.connections.to(broker.id, &cluster)
     }
 
     /// Begins retrying an operation, within the time operations may take.
@@ -227,7 +227,10 @@ impl Client {
     }
 
     /// Asks the controller, or any broker where none is known. Without retries.
-    pub async fn ask_controller<R: Request + Sync>(&self, request: &R) -> Result<R::Response, Error> {
+    pub async fn ask_controller<R: Request + Sync>(
+        &self,
+        request: &R,
+    ) -> Result<R::Response, Error> {
         let connection = match self.cluster().controller_id() {
             Some(id) => self.connection_to(id)?,
             None => self.connection_to_any(self.seams().rng.next_u64())?,

@@ -288,14 +288,15 @@ mod tests {
         };
         let topics = topics.iter().map(|(name, leaders)| MetadataResponseTopic {
             name: Some((*name).to_owned()),
-            partitions: (0..).zip(*leaders).map(|(partition_index, (leader_id, leader_epoch))| {
-                MetadataResponsePartition {
+            partitions: (0..)
+                .zip(*leaders)
+                .map(|(partition_index, (leader_id, leader_epoch))| MetadataResponsePartition {
                     partition_index,
                     leader_id: *leader_id,
                     leader_epoch: *leader_epoch,
                     ..MetadataResponsePartition::default()
-                }
-            }).collect(),
+                })
+                .collect(),
             ..MetadataResponseTopic::default()
         });
         MetadataResponse {
@@ -315,8 +316,8 @@ mod tests {
 
     #[test]
     fn an_answer_replaces_what_was_asked_for_and_nothing_else() {
-        let all = Cluster::default()
-            .merged(&Topics::All, &answer(&[("a", &[(1, 0)]), ("b", &[(1, 0)])]));
+        let all =
+            Cluster::default().merged(&Topics::All, &answer(&[("a", &[(1, 0)]), ("b", &[(1, 0)])]));
         let a_gone = all.merged(&named(&["a"]), &answer(&[]));
         assert_eq!((leader(&a_gone, "a"), leader(&a_gone, "b")), (None, Some((1, 0))));
         let all_gone = all.merged(&Topics::All, &answer(&[]));

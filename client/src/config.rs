@@ -81,10 +81,10 @@ impl ClientConfig {
         properties.apply_ms("metadata.max.age.ms", &mut config.metadata_max_age)?;
         let auto_create = &mut config.allow_auto_create_topics;
         properties.apply("allow.auto.create.topics", auto_create, "true or false")?;
-        if let Some(protocol) = properties.value("security.protocol") {
-            if !protocol.eq_ignore_ascii_case("PLAINTEXT") {
-                return Err(invalid("security.protocol", protocol, "PLAINTEXT"));
-            }
+        if let Some(protocol) = properties.value("security.protocol")
+            && !protocol.eq_ignore_ascii_case("PLAINTEXT")
+        {
+            return Err(invalid("security.protocol", protocol, "PLAINTEXT"));
         }
         config.validated()
     }
@@ -99,7 +99,11 @@ impl ClientConfig {
                 (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
             });
             if port.is_none_or(|port| port == 0) {
-                return Err(invalid("bootstrap.servers", address, "host:port, separated by commas"));
+                return Err(invalid(
+                    "bootstrap.servers",
+                    address,
+                    "host:port, separated by commas",
+                ));
             }
         }
         if self.in_flight_max == 0 {
@@ -232,10 +236,7 @@ mod tests {
                 &[("bootstrap.servers", "h:1"), ("retry.backoff.ms", "-1")],
                 "retry.backoff.ms = \"-1\"",
             ),
-            (
-                &[("bootstrap.servers", "h:1"), ("security.protocol", "SSL")],
-                "allowed is PLAINTEXT",
-            ),
+            (&[("bootstrap.servers", "h:1"), ("security.protocol", "SSL")], "allowed is PLAINTEXT"),
         ];
         for (pairs, expected) in cases {
             let error = check(pairs).unwrap_err();

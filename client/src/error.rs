@@ -79,7 +79,7 @@ pub enum Error {
         /// The time that was allowed.
         after: Duration,
         /// Why the last try failed.
-        last: Box<Error>,
+        last: Box<Self>,
     },
     /// The configuration is wrong.
     #[error(transparent)]

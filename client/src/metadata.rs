@@ -165,7 +165,8 @@ impl Asker {
                 Connection::new(address, self.config.connection_options(), &self.seams)
             });
             let call = Call::timeout(self.config.request_timeout);
-            match connection.send_with(call, |version| question(topics, may_create, version)).await {
+            match connection.send_with(call, |version| question(topics, may_create, version)).await
+            {
                 Ok(response) if response.brokers.is_empty() => {
                     // A broker that is starting knows nobody yet; believing it would end everything.
                     warn!(address, "a broker's metadata names no broker and is ignored");
@@ -245,9 +246,8 @@ mod tests {
 
     #[test]
     fn questions_are_asked_together() {
-        let named = |names: &[&str]| {
-            Topics::Named(names.iter().map(|name| (*name).to_owned()).collect())
-        };
+        let named =
+            |names: &[&str]| Topics::Named(names.iter().map(|name| (*name).to_owned()).collect());
         let both = union([named(&["b", "a"]), named(&["a", "c"])].iter());
         assert_eq!(both, named(&["a", "b", "c"]));
         assert_eq!(union([named(&["b"]), Topics::All].iter()), Topics::All);

@@ -49,10 +49,8 @@ impl Properties {
 
     /// Reads a `.properties` file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::File {
-            path: path.to_owned(),
-            source: source.into(),
-        })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.to_owned(), source: source.into() })?;
         Ok(Self::parse(&text))
     }
 
@@ -114,7 +112,8 @@ fn ends_in_continuation(line: &str) -> bool {
 fn split(line: &str) -> (String, String) {
     let mut is_escaped = false;
     let end = line.find(|letter: char| {
-        let is_separator = !is_escaped && (letter == '=' || letter == ':' || letter.is_whitespace());
+        let is_separator =
+            !is_escaped && (letter == '=' || letter == ':' || letter.is_whitespace());
         is_escaped = letter == '\\' && !is_escaped;
         is_separator
     });

@@ -81,10 +81,8 @@ mod tests {
     }
 
     fn pauses(random: u64, count: usize) -> Vec<u128> {
-        let config = BackoffConfig {
-            initial: Duration::from_millis(100),
-            max: Duration::from_millis(1000),
-        };
+        let config =
+            BackoffConfig { initial: Duration::from_millis(100), max: Duration::from_millis(1000) };
         let mut backoff = Backoff::new(config);
         (0..count).map(|_| backoff.next(&Fixed(random)).as_millis()).collect()
     }

@@ -18,7 +18,8 @@ pub struct ApiVersions {
 impl From<&ApiVersionsResponse> for ApiVersions {
     fn from(response: &ApiVersionsResponse) -> Self {
         let served = response.api_keys.iter();
-        let served = served.map(|api| (api.api_key, Versions::new(api.min_version, api.max_version)));
+        let served =
+            served.map(|api| (api.api_key, Versions::new(api.min_version, api.max_version)));
         Self { served: served.collect() }
     }
 }

@@ -73,9 +73,7 @@ impl Admin {
                     }
                 }
             }
-            wanted.retain(|partition, _| {
-                failures.get(partition).is_some_and(Error::is_retriable)
-            });
+            wanted.retain(|partition, _| failures.get(partition).is_some_and(Error::is_retriable));
             let Some(last) = wanted.keys().next().and_then(|first| failures.get(first)) else {
                 results.extend(failures.into_iter().map(|(partition, e)| (partition, Err(e))));
                 return results;

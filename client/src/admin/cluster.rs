@@ -131,7 +131,8 @@ impl Admin {
             for topic in dir.topics {
                 for p in topic.partitions {
                     let partition = TopicPartition::new(topic.name.as_str(), p.partition_index);
-                    let replica = LogDirReplica { size: p.partition_size, offset_lag: p.offset_lag };
+                    let replica =
+                        LogDirReplica { size: p.partition_size, offset_lag: p.offset_lag };
                     replicas.insert(partition, replica);
                 }
             }

@@ -140,8 +140,7 @@ impl Admin {
             None => self.client.ask_any(&request).await?,
         };
         let result = response.results.into_iter().next();
-        let result =
-            result.ok_or_else(|| incomplete(ApiKey::DescribeConfigs, &resource_name))?;
+        let result = result.ok_or_else(|| incomplete(ApiKey::DescribeConfigs, &resource_name))?;
         Error::check(ApiKey::DescribeConfigs, result.error_code, result.error_message)?;
         let entries = result.configs.into_iter().map(|config| {
             let entry = entry_from(config);

@@ -1,6 +1,7 @@
 //! Consumer groups: listing, describing and deleting them, and their committed offsets.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flumen_protocol::messages::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription,
@@ -10,9 +11,7 @@ use flumen_protocol::messages::describe_groups::{
     DescribeGroupsRequest, DescribedGroup, DescribedGroupMember,
 };
 use flumen_protocol::messages::list_groups::ListGroupsRequest;
-use flumen_protocol::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
+use flumen_protocol::messages::offset_commit::OffsetCommitRequest;
 use flumen_protocol::messages::offset_delete::{
     OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -23,10 +22,10 @@ use flumen_protocol::{ApiKey, ErrorCode};
 
 use super::{Admin, incomplete};
 use crate::cluster::TopicPartition;
+use crate::commits::{
+    CommittedOffset, OFFSETS_BY_NAME_MAX, OffsetToCommit, commit_topics, committed_from,
+};
 use crate::error::Error;
-
-/// From this version on, topics of commits are named by id; names serve topics that are gone, too.
-const OFFSETS_BY_NAME_MAX: i16 = 9;
 
 /// A group as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,36 +72,6 @@ pub struct GroupMember {
     pub topics: Vec<String>,
     /// The partitions it was assigned, if its assignment can be read.
     pub partitions: Vec<TopicPartition>,
-}
-
-/// An offset that a group committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommittedOffset {
-    /// The next record to read.
-    pub offset: i64,
-    /// The leader epoch of the record before it, if known.
-    pub leader_epoch: Option<i32>,
-    /// What the committer wanted to be remembered.
-    pub metadata: Option<String>,
-}
-
-/// An offset to commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OffsetToCommit {
-    /// The next record to read.
-    pub offset: i64,
-    /// The leader epoch of the record before it, if known.
-    pub leader_epoch: Option<i32>,
-    /// Anything to be remembered with it.
-    pub metadata: String,
-}
-
-impl OffsetToCommit {
-    /// An offset without further particulars.
-    #[must_use]
-    pub fn new(offset: i64) -> Self {
-        Self { offset, ..Self::default() }
-    }
 }
 
 impl Admin {
@@ -210,7 +179,9 @@ impl Admin {
         };
         let code = |response: &<OffsetCommitRequest as flumen_protocol::Request>::Response| {
             let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.find(|partition| partition.error_code != 0).map_or(0, |failed| failed.error_code)
+            partitions
+                .find(|partition| partition.error_code != 0)
+                .map_or(0, |failed| failed.error_code)
         };
         self.ask_coordinator(group, build, Some(OFFSETS_BY_NAME_MAX), code).await.map(drop)
     }
@@ -251,54 +222,6 @@ impl Admin {
     }
 }
 
-/// Sorts offsets by topic, as a commit request has them.
-#[must_use]
-pub fn commit_topics(
-    offsets: &BTreeMap<TopicPartition, OffsetToCommit>,
-) -> Vec<OffsetCommitRequestTopic> {
-    let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
-    for (TopicPartition { topic, partition }, commit) in offsets {
-        if topics.last().is_none_or(|last| last.name != **topic) {
-            let name = topic.to_string();
-            topics.push(OffsetCommitRequestTopic { name, ..OffsetCommitRequestTopic::default() });
-        }
-        let partitions = &mut topics.last_mut().expect("one was just pushed").partitions;
-        partitions.push(OffsetCommitRequestPartition {
-            partition_index: *partition,
-            committed_offset: commit.offset,
-            committed_leader_epoch: commit.leader_epoch.unwrap_or(-1),
-            committed_metadata: Some(commit.metadata.clone()),
-        });
-    }
-    topics
-}
-
-/// The offsets in an answer of any version, for one group; absent ones are left out.
-#[must_use]
-pub fn committed_from(response: OffsetFetchResponse) -> BTreeMap<TopicPartition, CommittedOffset> {
-    let mut offsets = BTreeMap::new();
-    let mut add = |topic: &str, partition, offset: i64, leader_epoch, metadata, code| {
-        if offset >= 0 && ErrorCode::from_code(code) == ErrorCode::None {
-            let leader_epoch = Some(leader_epoch).filter(|epoch| *epoch >= 0);
-            let committed = CommittedOffset { offset, leader_epoch, metadata };
-            offsets.insert(TopicPartition::new(topic, partition), committed);
-        }
-    };
-    for topic in response.topics {
-        for p in topic.partitions {
-            let (index, epoch) = (p.partition_index, p.committed_leader_epoch);
-            add(&topic.name, index, p.committed_offset, epoch, p.metadata, p.error_code);
-        }
-    }
-    for topic in response.groups.into_iter().flat_map(|group| group.topics) {
-        for p in topic.partitions {
-            let (index, epoch) = (p.partition_index, p.committed_leader_epoch);
-            add(&topic.name, index, p.committed_offset, epoch, p.metadata, p.error_code);
-        }
-    }
-    offsets
-}
-
 fn description_from(described: DescribedGroup, coordinator: i32) -> GroupDescription {
     GroupDescription {
         group: described.group_id,
@@ -311,15 +234,13 @@ fn description_from(described: DescribedGroup, coordinator: i32) -> GroupDescrip
 }
 
 fn member_from(member: DescribedGroupMember) -> GroupMember {
-    let subscription =
-        ConsumerProtocolSubscription::from_member_metadata(member.member_metadata);
-    let assignment =
-        ConsumerProtocolAssignment::from_member_assignment(member.member_assignment);
+    let subscription = ConsumerProtocolSubscription::from_member_metadata(member.member_metadata);
+    let assignment = ConsumerProtocolAssignment::from_member_assignment(member.member_assignment);
     let assigned = assignment.map(|assignment| assignment.assigned_partitions);
     let partitions = assigned.unwrap_or_default().into_iter().flat_map(|topic| {
-        let name: std::sync::Arc<str> = topic.topic.into();
+        let name: Arc<str> = topic.topic.into();
         let partitions = topic.partitions.into_iter();
-        partitions.map(move |partition| TopicPartition::new(std::sync::Arc::clone(&name), partition))
+        partitions.map(move |partition| TopicPartition::new(Arc::clone(&name), partition))
     });
     GroupMember {
         member_id: member.member_id,
@@ -328,22 +249,5 @@ fn member_from(member: DescribedGroupMember) -> GroupMember {
         client_host: member.client_host,
         topics: subscription.map(|subscription| subscription.topics).unwrap_or_default(),
         partitions: partitions.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commits_are_sorted_by_topic() {
-        let offsets = [("a", 1), ("b", 0), ("a", 0)]
-            .map(|(topic, index)| (TopicPartition::new(topic, index), OffsetToCommit::new(7)));
-        let topics = commit_topics(&BTreeMap::from(offsets));
-        let shape: Vec<_> = topics
-            .iter()
-            .map(|t| (t.name.as_str(), t.partitions.iter().map(|p| p.partition_index).collect()))
-            .collect();
-        assert_eq!(shape, [("a", vec![0, 1]), ("b", vec![0])]);
     }
 }

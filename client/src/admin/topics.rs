@@ -97,9 +97,10 @@ impl Admin {
             timeout_ms: timeout_ms(&self.client),
             validate_only,
         };
-        let first_code = |response: &<CreateTopicsRequest as flumen_protocol::Request>::Response| {
-            response.topics.first().map(|topic| topic.error_code)
-        };
+        let first_code =
+            |response: &<CreateTopicsRequest as flumen_protocol::Request>::Response| {
+                response.topics.first().map(|topic| topic.error_code)
+            };
         let response = self.ask_controller(&request, first_code).await?;
         let outcomes = response.topics.into_iter().map(|topic| {
             let created = CreatedTopic {
@@ -107,8 +108,7 @@ impl Admin {
                 partitions: Some(topic.num_partitions).filter(|count| *count > 0),
                 replication_factor: Some(topic.replication_factor).filter(|count| *count > 0),
             };
-            let checked =
-                Error::check(ApiKey::CreateTopics, topic.error_code, topic.error_message);
+            let checked = Error::check(ApiKey::CreateTopics, topic.error_code, topic.error_message);
             (topic.name, checked.map(|()| created))
         });
         Ok(outcomes.collect())
@@ -141,8 +141,7 @@ impl Admin {
             drop(self.client.refresh(Topics::Named(Vec::new())).await);
         };
         let outcomes = response.responses.into_iter().map(|topic| {
-            let checked =
-                Error::check(ApiKey::DeleteTopics, topic.error_code, topic.error_message);
+            let checked = Error::check(ApiKey::DeleteTopics, topic.error_code, topic.error_message);
             (topic.name.unwrap_or_default(), checked)
         });
         Ok(outcomes.collect())

@@ -62,7 +62,9 @@ pub enum ConnectionError {
         code: ErrorCode,
     },
     /// The peer announced a frame that no broker has reason to send.
-    #[error("{address} announced a frame of {size} bytes, the limit is {limit}: is it a Kafka port?")]
+    #[error(
+        "{address} announced a frame of {size} bytes, the limit is {limit}: is it a Kafka port?"
+    )]
     FrameSize {
         /// The `host:port` of the peer.
         address: Arc<str>,

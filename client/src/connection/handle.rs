@@ -278,7 +278,7 @@ pub(super) fn decode_response<M: Message>(
     M::decode(&mut reader, version)
 }
 
-/// A request at hand or borrowed.
+/// What [`Connection::start`] takes: a request that is lent.
 pub trait AsRequest<R> {
     /// The request itself.
     fn as_request(&self) -> &R;
@@ -292,7 +292,7 @@ impl<R> AsRequest<R> for &R {
 
 /// A request that was made for the occasion.
 #[derive(Debug)]
-pub struct Owned<R>(pub R);
+struct Owned<R>(R);
 
 impl<R> AsRequest<R> for Owned<R> {
     fn as_request(&self) -> &R {

@@ -142,7 +142,8 @@ impl Keeper {
             }
             let frame = self.read_one(link).await?;
             // An unknown version is answered with error 35 in version 0, whatever was asked.
-            let has_version = frame.get(4..6) != Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes());
+            let has_version =
+                frame.get(4..6) != Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes());
             let answered = if has_version { version } else { 0 };
             let response: ApiVersionsResponse =
                 decode_response(frame, ApiKey::ApiVersions, answered)?;
