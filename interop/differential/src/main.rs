@@ -1,0 +1,56 @@
+//! Asks two brokers the same questions and compares their answers field by field.
+//!
+//! One is Apache Kafka, the other is Flumen; both start empty. A seed gives a sequence of requests over
+//! every served API and version, with sensible and wrong arguments. What may differ (ids, addresses,
+//! wording of messages) is masked where the operation is written, with the reason beside it.
+//!
+//! The brokers need node id 1, one log directory, and nobody else talking to them.
+
+mod ops;
+mod pair;
+mod random;
+mod side;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::pair::Pair;
+use crate::random::Random;
+
+/// Compares the answers of two brokers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The broker under test, HOST:PORT.
+    #[arg(long)]
+    flumen: String,
+    /// The broker that is right by definition, HOST:PORT.
+    #[arg(long)]
+    kafka: String,
+    /// Gives the sequence of requests.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many operations to run; each asks both brokers at least once.
+    #[arg(long, default_value_t = 2000)]
+    operations: u64,
+    /// Only operations whose name contains this, beside those that set the scene.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let mut pair = Pair::connect(&arguments.flumen, &arguments.kafka)?;
+    let mut random = Random::new(arguments.seed);
+    ops::set_scene(&mut pair, &mut random)?;
+    let operations = ops::matching(&arguments.only);
+    anyhow::ensure!(!operations.is_empty(), "no operation has {:?} in its name", arguments.only);
+    for _ in 0..arguments.operations {
+        let operation = random.choose(&operations);
+        (operation.run)(&mut pair, &mut random)?;
+    }
+    let report = pair.into_report();
+    println!("seed {}: {report}", arguments.seed);
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
