@@ -194,3 +194,67 @@ fn option_argument(ty: &Type) -> Option<&Type> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn refusal(field: syn::Field) -> String {
+        Field::parse(&field).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_field_without_attributes_is_in_every_version() {
+        let field = Field::parse(&parse_quote!(pub r#type: i32)).unwrap();
+        assert_eq!(field.wire_name(), "type");
+        assert_eq!(field.versions, Versions::ALL);
+        assert!(!field.is_option && !field.ignorable);
+        assert_eq!((field.tag, field.default_text()), (None, None));
+    }
+
+    #[test]
+    fn attributes_are_kept_as_they_are_written() {
+        let field = Field::parse(&parse_quote! {
+            #[wire(versions = "3+", nullable = "4+", default = null, tag = 2, ignorable)]
+            pub rack: Option<String>
+        });
+        let field = field.unwrap();
+        assert!(field.is_option && field.ignorable);
+        assert_eq!(field.value_type.to_token_stream().to_string(), "String");
+        assert_eq!((field.tag, field.default_text()), (Some(2), Some("null".to_owned())));
+
+        let field = Field::parse(&parse_quote!(#[wire(default = -1)] pub epoch: i32)).unwrap();
+        assert_eq!(field.default_text(), Some("-1".to_owned()));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let pair = "Option and nullable = \"…\" go together";
+        assert_eq!(refusal(parse_quote!(pub name: Option<String>)), pair);
+        assert_eq!(refusal(parse_quote!(#[wire(nullable = "1+")] pub name: String)), pair);
+        let null = "only an Option can default to null";
+        assert_eq!(refusal(parse_quote!(#[wire(default = null)] pub name: String)), null);
+        let unknown = "expected versions, nullable, tag, default or ignorable";
+        assert_eq!(refusal(parse_quote!(#[wire(version = "1+")] pub name: String)), unknown);
+    }
+
+    #[test]
+    fn a_request_names_its_api_and_its_response() {
+        let parse = |attribute: Attribute| {
+            let name = Ident::new("HeartbeatRequest", proc_macro2::Span::call_site());
+            MessageAttributes::parse(&[attribute], &name).map_err(|error| error.to_string())
+        };
+        let request = parse(parse_quote! {
+            #[message(request, api = Heartbeat, response = Answer, versions = "0-4", flexible = "4+")]
+        });
+        let (api, response) = request.ok().and_then(|attributes| attributes.request).unwrap();
+        assert_eq!((api.to_string(), response.to_string()), ("Heartbeat".into(), "Answer".into()));
+
+        let error = parse(parse_quote!(#[message(request, versions = "0", flexible = "none")]));
+        assert_eq!(error.err().unwrap(), "a request needs api = … and response = …");
+        let error = parse(parse_quote!(#[message(response, versions = "0")]));
+        assert_eq!(error.err().unwrap(), "flexible = \"…\" is missing");
+    }
+}

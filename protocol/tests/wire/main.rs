@@ -8,3 +8,4 @@ mod dispatch;
 mod encoder;
 mod golden;
 mod hostile;
+mod tables;
