@@ -92,12 +92,7 @@ mod tests {
     use super::*;
 
     fn transaction(first_offset: i64, last_offset: i64, stable: i64) -> AbortedTransaction {
-        AbortedTransaction {
-            producer_id: 7,
-            first_offset,
-            last_offset,
-            last_stable_offset: stable,
-        }
+        AbortedTransaction { producer_id: 7, first_offset, last_offset, last_stable_offset: stable }
     }
 
     #[test]

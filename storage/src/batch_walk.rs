@@ -24,6 +24,8 @@ pub(crate) enum WalkError {
     Io { position: u64, source: io::Error },
     #[error("invalid batch at position {position}")]
     Invalid { position: u64, source: BatchError },
+    #[error("batch at position {position} has offset {base_offset}, at least {expected} is due")]
+    OutOfOrder { position: u64, base_offset: i64, expected: i64 },
 }
 
 /// Steps from batch header to batch header.
@@ -61,7 +63,7 @@ impl<'a> HeaderWalk<'a> {
                 .map_err(|source| WalkError::Io { position, source })?;
             self.window_range = position..position + size as u64;
         }
-        let start = usize::try_from(position - self.window_range.start).expect("within the window");
+        let start = as_size(position - self.window_range.start);
         let header = BatchHeader::parse(&self.window[start..start + BATCH_OVERHEAD])
             .map_err(|source| WalkError::Invalid { position, source })?;
         let size = header.size_in_bytes() as u64;
@@ -75,10 +77,12 @@ impl<'a> HeaderWalk<'a> {
 
 /// Reads every batch of the range and compares its checksum, calling `on_batch` for each good one.
 ///
-/// The range must begin at a batch boundary. A batch that reaches past the end is an error.
+/// The range must begin at a batch boundary. A batch that reaches past the end is an error, and so
+/// is one whose offsets lie below `expected_offset` or below the batch before.
 pub(crate) fn verify(
     file: &dyn FileSource,
     range: Range<u64>,
+    mut expected_offset: i64,
     mut on_batch: impl FnMut(u64, &BatchHeader, &[u8]),
 ) -> Result<(), WalkError> {
     let mut buffer = Vec::new();
@@ -90,7 +94,7 @@ pub(crate) fn verify(
             return Err(incomplete(position, BATCH_OVERHEAD, available));
         }
         fill(file, &mut buffer, &mut buffered, position, range.end, BATCH_OVERHEAD)?;
-        let start = usize::try_from(position - buffered.start).expect("within the buffer");
+        let start = as_size(position - buffered.start);
         let header = BatchHeader::parse(&buffer[start..])
             .map_err(|source| WalkError::Invalid { position, source })?;
         let size = header.size_in_bytes();
@@ -98,13 +102,18 @@ pub(crate) fn verify(
             return Err(incomplete(position, size, available));
         }
         fill(file, &mut buffer, &mut buffered, position, range.end, size)?;
-        let start = usize::try_from(position - buffered.start).expect("within the buffer");
+        let start = as_size(position - buffered.start);
         let batch = &buffer[start..start + size];
         let (stored, computed) = (header.crc, crc32c::crc32c(&batch[CRC_START..]));
         if stored != computed {
             let source = BatchError::CrcMismatch { stored, computed };
             return Err(WalkError::Invalid { position, source });
         }
+        let (base_offset, expected) = (header.base_offset, expected_offset);
+        if base_offset < expected {
+            return Err(WalkError::OutOfOrder { position, base_offset, expected });
+        }
+        expected_offset = header.next_offset();
         on_batch(position, &header, batch);
         position += size as u64;
     }
@@ -134,4 +143,9 @@ fn fill(
 fn incomplete(position: u64, needed: usize, available: u64) -> WalkError {
     let available = usize::try_from(available).unwrap_or(usize::MAX);
     WalkError::Invalid { position, source: BatchError::Incomplete { needed, available } }
+}
+
+/// A difference of two positions as a number of bytes in memory.
+pub(crate) fn as_size(distance: u64) -> usize {
+    usize::try_from(distance).expect("segments are smaller than memory can address")
 }

@@ -4,7 +4,7 @@
 //! Reading, validating and documenting settings is the broker's business.
 
 use flumen_protocol::records::TimestampType;
-use flumen_protocol::records::compression::Compression;
+use flumen_protocol::records::compression::Codec;
 
 /// How a partition log is cut, indexed, kept and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,10 @@ pub struct LogConfig {
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`: how far a record's timestamp may lie in the future.
     pub timestamp_after_max_ms: i64,
-    /// `compression.type`: the codec of the log; `None` keeps what the producer chose.
-    pub compression_type: Option<Compression>,
-    /// `compression.<codec>.level` of that codec; `None` is the codec's own default.
-    pub compression_level: Option<i32>,
+    /// `compression.type` with its level: the codec of the log; `None` keeps the producer's.
+    pub codec: Option<Codec>,
+    /// The most that is decompressed to look at one batch; Kafka has no such bound.
+    pub decompressed_bytes_max: usize,
     /// `producer.id.expiration.ms`: idle producers are forgotten after this.
     pub producer_id_expiration_ms: i64,
 }
@@ -74,8 +74,8 @@ impl Default for LogConfig {
             timestamp_type: TimestampType::CreateTime,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: 60 * 60 * 1000,
-            compression_type: None,
-            compression_level: None,
+            codec: None,
+            decompressed_bytes_max: 64 << 20,
             producer_id_expiration_ms: DAY_MS,
         }
     }

@@ -45,13 +45,6 @@ impl<const SIZE: usize> EntryTable<SIZE> {
         self.make_growing().extend_from_slice(&entry);
     }
 
-    /// Keeps the first `count` entries.
-    pub(crate) fn truncate(&mut self, count: usize) {
-        if count < self.len() {
-            self.make_growing().truncate(count * SIZE);
-        }
-    }
-
     /// Number of leading entries for which `before` holds; it must not hold again after failing.
     pub(crate) fn partition_point(&self, before: impl Fn(&[u8; SIZE]) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());

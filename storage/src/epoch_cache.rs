@@ -121,10 +121,9 @@ mod tests {
     use super::*;
 
     fn cache(rows: &[(i32, i64)]) -> EpochCache {
-        let entries = rows.iter().map(|&(leader_epoch, start_offset)| EpochEntry {
-            leader_epoch,
-            start_offset,
-        });
+        let entries = rows
+            .iter()
+            .map(|&(leader_epoch, start_offset)| EpochEntry { leader_epoch, start_offset });
         EpochCache::from_entries(entries.collect()).unwrap()
     }
 

@@ -48,10 +48,7 @@ mod tests {
     fn names_round_trip() {
         assert_eq!(segment_file(4711, LOG), "00000000000000004711.log");
         assert_eq!(parse_segment_file("00000000000000004711.log"), Some((4711, LOG)));
-        assert_eq!(
-            parse_segment_file("00000000000000004711.log.swap"),
-            Some((4711, "log.swap"))
-        );
+        assert_eq!(parse_segment_file("00000000000000004711.log.swap"), Some((4711, "log.swap")));
         for other in ["4711.log", "leader-epoch-checkpoint", "+0000000000000004711.log", ""] {
             assert_eq!(parse_segment_file(other), None, "{other}");
         }

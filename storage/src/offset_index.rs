@@ -68,12 +68,6 @@ impl OffsetIndex {
         self.nth_before(count)
     }
 
-    /// Forgets every entry at or behind a byte position.
-    pub(crate) fn truncate_to_position(&mut self, position: u64) {
-        let count = self.entries.partition_point(|entry| self.decode(entry).position < position);
-        self.entries.truncate(count);
-    }
-
     fn last(&self) -> Option<OffsetPosition> {
         self.entries.last().map(|entry| self.decode(entry))
     }
@@ -124,9 +118,7 @@ mod tests {
         assert_eq!(bytes[..8], [0, 0, 0, 9, 0, 0, 0x10, 0x68]);
         let mut sealed = OffsetIndex::sealed(100, bytes);
         assert_eq!(sealed.floor(125).map(|entry| entry.position), Some(9000));
-        sealed.truncate_to_position(9000);
-        assert_eq!(sealed.floor(125).map(|entry| entry.position), Some(4200));
-        sealed.append(OffsetPosition { offset: 110, position: 9000 });
-        assert_eq!(sealed.floor(125).map(|entry| entry.offset), Some(110));
+        sealed.append(OffsetPosition { offset: 140, position: 20_000 });
+        assert_eq!(sealed.floor(150).map(|entry| entry.offset), Some(140));
     }
 }

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use flumen_protocol::records::control::EndTransactionMarker;
 use flumen_protocol::records::{BatchHeader, NO_PRODUCER_EPOCH, NO_SEQUENCE, next_sequence};
 use thiserror::Error;
 
@@ -45,15 +46,6 @@ pub enum AppendOrigin {
     Coordinator,
     /// The leader of the partition, which has checked already.
     Replication,
-}
-
-/// How a transaction ended, as its control batch says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndMarker {
-    /// Commit or abort.
-    pub committed: bool,
-    /// Epoch of the transaction coordinator that wrote the marker.
-    pub coordinator_epoch: i32,
 }
 
 /// A batch that a producer wrote.
@@ -197,7 +189,7 @@ pub(crate) enum Staged {
 
 /// All producers of a partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ProducerState {
+pub(crate) struct ProducerState {
     producers: BTreeMap<i64, ProducerEntry>,
     /// Open transactions by first offset, with their producer ids.
     open: BTreeMap<i64, i64>,
@@ -208,7 +200,7 @@ pub struct ProducerState {
 
 impl ProducerState {
     /// Every known producer.
-    pub fn producers(&self) -> impl Iterator<Item = &ProducerEntry> {
+    pub(crate) fn producers(&self) -> impl Iterator<Item = &ProducerEntry> {
         self.producers.values()
     }
 
@@ -227,7 +219,7 @@ impl ProducerState {
         &self,
         staged: &mut StagedProducers,
         header: &BatchHeader,
-        marker: Option<EndMarker>,
+        marker: Option<EndTransactionMarker>,
         origin: AppendOrigin,
     ) -> Result<Staged, ProducerError> {
         if !header.has_producer_id() {
@@ -293,8 +285,7 @@ impl ProducerState {
     }
 
     /// The first offset a reader of committed data must not reach while the high watermark is there.
-    #[must_use]
-    pub fn first_unstable_offset(&self, high_watermark: i64) -> Option<i64> {
+    pub(crate) fn first_unstable_offset(&self, high_watermark: i64) -> Option<i64> {
         let open = self.open.keys().next().copied();
         let unreplicated = self
             .unreplicated
@@ -323,7 +314,7 @@ impl ProducerState {
 fn check_marker(
     entry: &ProducerEntry,
     header: &BatchHeader,
-    marker: EndMarker,
+    marker: EndTransactionMarker,
 ) -> Result<(), ProducerError> {
     entry.check_epoch(header.producer_epoch)?;
     let (producer_id, epoch) = (entry.producer_id, marker.coordinator_epoch);
@@ -337,7 +328,7 @@ fn check_marker(
 fn end_transaction(
     entry: &mut ProducerEntry,
     header: &BatchHeader,
-    marker: EndMarker,
+    marker: EndTransactionMarker,
 ) -> Option<EndedTransaction> {
     entry.set_epoch(header.producer_epoch);
     entry.coordinator_epoch = marker.coordinator_epoch;
@@ -347,7 +338,7 @@ fn end_transaction(
         producer_id: entry.producer_id,
         first_offset,
         last_offset: header.last_offset(),
-        committed: marker.committed,
+        committed: marker.is_commit,
     })
 }
 
@@ -364,9 +355,7 @@ fn add_batch(
         timestamp: header.max_timestamp,
     });
     match entry.transaction_start {
-        Some(first_offset)
-            if !header.is_transactional() && origin != AppendOrigin::Replication =>
-        {
+        Some(first_offset) if !header.is_transactional() && origin != AppendOrigin::Replication => {
             let producer_id = entry.producer_id;
             Err(ProducerError::TransactionOpen { producer_id, first_offset })
         }

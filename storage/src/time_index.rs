@@ -58,12 +58,6 @@ impl TimeIndex {
         count.checked_sub(1).map(|index| self.decode(self.entries.entry(index)))
     }
 
-    /// Forgets every entry at or behind `offset`.
-    pub(crate) fn truncate_to(&mut self, offset: i64) {
-        let count = self.entries.partition_point(|entry| self.decode(entry).offset < offset);
-        self.entries.truncate(count);
-    }
-
     fn last(&self) -> Option<TimestampMark> {
         self.entries.last().map(|entry| self.decode(entry))
     }
@@ -95,7 +89,5 @@ mod tests {
         check(2001, Some(70));
         assert_eq!(index.as_bytes().len(), 24);
         assert_eq!(index.as_bytes()[..12], [0, 0, 0, 0, 0, 0, 3, 0xe8, 0, 0, 0, 4]);
-        index.truncate_to(70);
-        assert_eq!(index.last_before(9999).map(|mark| mark.offset), Some(54));
     }
 }

@@ -40,7 +40,7 @@ fn end(
     state: &mut ProducerState,
     producer_id: i64,
     offset: i64,
-    marker: EndMarker,
+    marker: EndTransactionMarker,
 ) -> Result<Vec<AbortedTransaction>, ProducerError> {
     let header = BatchHeader {
         attributes: TRANSACTIONAL | CONTROL,
@@ -51,8 +51,8 @@ fn end(
     Ok(state.commit(staged))
 }
 
-const ABORT: EndMarker = EndMarker { committed: false, coordinator_epoch: 2 };
-const COMMIT: EndMarker = EndMarker { committed: true, coordinator_epoch: 2 };
+const ABORT: EndTransactionMarker = EndTransactionMarker { is_commit: false, coordinator_epoch: 2 };
+const COMMIT: EndTransactionMarker = EndTransactionMarker { is_commit: true, coordinator_epoch: 2 };
 
 #[test]
 fn the_last_five_batches_are_recognised() {
@@ -152,7 +152,7 @@ fn markers_of_a_replaced_coordinator_are_refused() {
     append(&mut state, transactional(1, 0, 0)).unwrap();
     end(&mut state, 1, 10, COMMIT).unwrap();
     append(&mut state, transactional(1, 10, 11)).unwrap();
-    let old = EndMarker { coordinator_epoch: 1, ..COMMIT };
+    let old = EndTransactionMarker { coordinator_epoch: 1, ..COMMIT };
     let refused = end(&mut state, 1, 21, old);
     assert!(matches!(refused, Err(ProducerError::CoordinatorFenced { .. })), "{refused:?}");
 }
