@@ -117,7 +117,7 @@ mod tests {
         let position = bytes.len() - 5;
         bytes[position] = 0xff;
         let error = FetchRequest::from_bytes(bytes.into(), 4).unwrap_err();
-        let text = "FetchRequest.topics[1].topic: text is not UTF-8 after byte 5 (byte 38)";
+        let text = "FetchRequest.topics[1].topic: text is not UTF-8 after byte 5 (byte 34)";
         assert_eq!(error.to_string(), text);
     }
 
