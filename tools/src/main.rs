@@ -1,2 +1,91 @@
-//! The `flumen` binary.
-fn main() {}
+//! The `flumen` binary: the broker and every command-line tool.
+//!
+//! It parses the command line, runs one command and turns its outcome into an exit code. What a
+//! command does is in `commands/<noun>.rs`; how results look is in `output.rs`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool prints")]
+
+mod base64;
+mod cluster_flags;
+mod commands;
+mod exit;
+mod offset_place;
+mod output;
+mod record_format;
+mod record_json;
+mod segment_scan;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use cluster_flags::CommonFlags;
+use commands::{cluster, group, log, topic};
+
+/// A message broker that speaks Kafka's protocol, and the tools for it
+#[derive(Debug, Parser)]
+#[command(name = "flumen", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Start here:
+  flumen broker                              a broker on 127.0.0.1:9092
+  flumen topic create greetings              then, in another terminal
+  echo hello | flumen produce greetings
+  flumen consume greetings -o start
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 denied.")]
+struct CommandLine {
+    #[command(flatten)]
+    flags: CommonFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Creates, lists, describes, changes and deletes topics
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Lists, describes, moves and deletes consumer groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
+    /// Shows what the cluster is made of, and how it is
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Looks at the files of a partition, without a broker
+    #[command(subcommand)]
+    Log(log::LogCommand),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    match run(&command_line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn run(command_line: &CommandLine) -> anyhow::Result<()> {
+    let flags = &command_line.flags;
+    start_logging(flags, "warn")?;
+    if let Command::Log(command) = &command_line.command {
+        return log::run(command, flags.output());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &command_line.command {
+            Command::Topic(command) => topic::run(command, flags).await,
+            Command::Group(command) => group::run(command, flags).await,
+            Command::Cluster(command) => cluster::run(command, flags).await,
+            Command::Log(_) => unreachable!("it needs no runtime and was run above"),
+        }
+    })
+}
+
+/// Logs to stderr: what `--log` asks for, or else what suits the command.
+fn start_logging(flags: &CommonFlags, default: &str) -> anyhow::Result<()> {
+    let asked = flags.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(asked)
+        .map_err(|error| exit::Usage(format!("--log {asked}: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    Ok(())
+}

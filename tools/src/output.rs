@@ -7,7 +7,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
+use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
 /// How results are printed.
@@ -126,7 +126,7 @@ fn write_rows(
         return rows.iter().try_for_each(|row| writeln!(out, "{}", row.join("\t")));
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(columns.to_vec());
+    table.load_style(TableStyle::new()).set_header(columns.to_vec());
     for row in rows {
         table.add_row(row);
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use flumen_protocol::records::{
-    BATCH_OVERHEAD, BatchError, BatchHeader, CompressionError, RecordBatch, RecordError,
+    BATCH_OVERHEAD, BatchError, BatchHeader, RecordBatch, RecordError,
 };
 
 /// The most that the records of one batch may take when they are decompressed.
@@ -37,8 +37,6 @@ pub(crate) enum Flaw {
     Batch(#[from] BatchError),
     #[error("the records of the batch: {0}")]
     Records(#[from] RecordError),
-    #[error("the records of the batch: {0}")]
-    Compression(#[from] CompressionError),
     #[error("offset {base_offset} follows offset {previous}")]
     OffsetOrder { base_offset: i64, previous: i64 },
     #[error("offset {base_offset} is below {named}, which the file is named after")]
@@ -145,8 +143,8 @@ mod tests {
     fn batch(base_offset: i64) -> Vec<u8> {
         let options = BatchOptions { base_offset, ..Default::default() };
         let mut builder = BatchBuilder::new(options);
-        builder.append(1, Some(b"k"), Some(b"value"), &[]).unwrap();
-        builder.append(2, None, None, &[]).unwrap();
+        builder.append(1, Some(b"k"), Some(b"value"), &[]);
+        builder.append(2, None, None, &[]);
         builder.build().to_vec()
     }
 
