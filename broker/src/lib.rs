@@ -4,3 +4,4 @@ pub mod api;
 pub mod config;
 pub mod controller;
 pub mod coordinator;
+pub mod group;
