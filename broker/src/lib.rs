@@ -3,5 +3,3 @@
 pub mod api;
 pub mod config;
 pub mod controller;
-pub mod coordinator;
-pub mod group;

@@ -88,7 +88,9 @@ fn remedy(error: &anyhow::Error) -> Option<&'static str> {
             "Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.",
         ),
         ClientError::TimedOut { last, .. } if matches!(**last, ClientError::Unreachable { .. }) => {
-            Some("Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.")
+            Some(
+                "Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.",
+            )
         }
         ClientError::UnknownTopic { .. } => Some("`flumen topic list` shows what there is."),
         _ => None,

@@ -136,10 +136,8 @@ fn modifier<'a>(rest: &mut std::str::Chars<'a>) -> Result<Option<&'a str>, Forma
 }
 
 fn field_part(field: char, modifier: Option<&str>) -> Result<Part, FormatError> {
-    let unknown = |modifier: &str| FormatError::UnknownModifier {
-        field,
-        modifier: modifier.to_owned(),
-    };
+    let unknown =
+        |modifier: &str| FormatError::UnknownModifier { field, modifier: modifier.to_owned() };
     let bytewise = || match modifier {
         None => Ok(Bytewise::Raw),
         Some("hex") => Ok(Bytewise::Hex),
@@ -237,10 +235,7 @@ mod tests {
     use super::*;
 
     fn check(format: &str, expected: &str) {
-        let headers = [
-            (Bytes::from("a"), Some(Bytes::from("1"))),
-            (Bytes::from("b"), None),
-        ];
+        let headers = [(Bytes::from("a"), Some(Bytes::from("1"))), (Bytes::from("b"), None)];
         let record = Fields {
             topic: "t",
             partition: 3,

@@ -8,9 +8,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use flumen_protocol::records::{
-    BATCH_OVERHEAD, BatchError, BatchHeader, RecordBatch, RecordError,
-};
+use flumen_protocol::records::{BATCH_OVERHEAD, BatchError, BatchHeader, RecordBatch, RecordError};
 
 /// The most that the records of one batch may take when they are decompressed.
 pub(crate) const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;

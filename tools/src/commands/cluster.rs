@@ -62,10 +62,7 @@ async fn info(admin: &Admin, output: Output) -> anyhow::Result<()> {
             .collect(),
     };
     let controller = info.controller_id.map_or("-".to_owned(), |id| id.to_string());
-    output.thing(
-        &info,
-        &[("cluster", info.cluster_id.clone()), ("controller", controller)],
-    )?;
+    output.thing(&info, &[("cluster", info.cluster_id.clone()), ("controller", controller)])?;
     if !output.is_json() {
         println!();
         let row = |broker: &BrokerInfo| {

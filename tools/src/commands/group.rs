@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use flumen_client::admin::{
-    GroupDescription, GroupMember, Isolation, OffsetSpec, OffsetToCommit,
-};
+use flumen_client::admin::{GroupDescription, GroupMember, Isolation, OffsetSpec, OffsetToCommit};
 use flumen_client::{Admin, Client, TopicPartition};
 use serde::Serialize;
 

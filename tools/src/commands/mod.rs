@@ -46,8 +46,7 @@ pub(crate) async fn where_placed(
         let bound = |bounds: &BTreeMap<_, Option<i64>>| bounds.get(partition).copied().flatten();
         let (start, end) = (bound(&starts).unwrap_or(0), bound(&ends).unwrap_or(0));
         // No record is that young: what comes next is.
-        let offset =
-            place.resolve(start, end).unwrap_or_else(|| bound(&at_time).unwrap_or(end));
+        let offset = place.resolve(start, end).unwrap_or_else(|| bound(&at_time).unwrap_or(end));
         (partition.clone(), offset)
     });
     Ok(placed.collect())

@@ -346,7 +346,9 @@ async fn alter(admin: &Admin, arguments: &Alter, output: Output) -> anyhow::Resu
     let deleted = arguments.deleted.iter().map(ConfigChange::delete);
     let changes: Vec<_> = changed.chain(deleted).collect();
     if changes.is_empty() {
-        return Err(Usage("nothing to change: give --set NAME=VALUE or --delete NAME".into()).into());
+        return Err(
+            Usage("nothing to change: give --set NAME=VALUE or --delete NAME".into()).into()
+        );
     }
     let topic = ConfigResource::Topic(arguments.topic.clone());
     admin.alter_configs(&topic, &changes, arguments.dry_run).await?;
