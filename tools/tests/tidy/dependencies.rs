@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that may use every other.
-const FREE: &[&str] = &["flumen-tools", "flumen-benches", "flumen-sim"];
+const FREE: &[&str] = &["flumen-tools", "flumen-benches", "flumen-sim", "flumen-differential"];
 
 /// Other people's crates that are kept out of a crate of ours, and why.
 const BANNED: &[(&str, &[&str], &str)] = &[

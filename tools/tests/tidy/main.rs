@@ -43,8 +43,16 @@ impl SourceFile {
 
 /// Every text file that we wrote: not what is built, installed or generated.
 fn source_files() -> Vec<SourceFile> {
-    const SKIPPED: &[&str] =
-        &[".git", ".interop", "target", "node_modules", "__pycache__", "flumen-data"];
+    const SKIPPED: &[&str] = &[
+        ".git",
+        ".interop",
+        "target",
+        "node_modules",
+        "__pycache__",
+        "flumen-data",
+        // Bytes captured from other programs, as they are.
+        "golden",
+    ];
     const TEXT: &[&str] = &["rs", "toml", "md", "py", "java", "xml", "json", "txt", "sh", ""];
     let mut files = Vec::new();
     let mut folders = vec![root()];

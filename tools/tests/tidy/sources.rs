@@ -10,6 +10,8 @@ const TOKIO: &[&str] = &[
     "broker/src/server.rs",
     "broker/src/clock.rs",
     "client/src/connection",
+    "client/src/client.rs",
+    "client/src/metadata.rs",
     "producer/src/sender.rs",
     "consumer/src/fetcher.rs",
     "consumer/src/group.rs",
@@ -28,7 +30,8 @@ const LINES_MAX: usize = 800;
 const WIDTH_MAX: usize = 120;
 
 /// Tables with a row per line, however long.
-const WIDE: &[&str] = &["protocol/src/error_code.rs", "protocol/src/messages/mod.rs"];
+const WIDE: &[&str] =
+    &["protocol/src/error_code.rs", "protocol/src/messages/mod.rs", "protocol/tests/wire/"];
 
 #[test]
 fn tokio_stays_in_the_runtime_modules() {
@@ -129,8 +132,8 @@ fn text_is_clean() {
                 offend(number, "a carriage return");
             }
             // A long text in quotes cannot be broken.
-            let wide = is_code(&file) && line.chars().count() > WIDTH_MAX && !line.contains('"');
-            if wide && !WIDE.contains(&file.name.as_str()) {
+            let wide = line.chars().count() > WIDTH_MAX && !line.contains('"');
+            if wide && is_code(&file) && !WIDE.iter().any(|place| file.name.contains(place)) {
                 offend(number, "wider than 120 columns");
             }
             if unfinished.iter().any(|word| line.contains(word)) {
