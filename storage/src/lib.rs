@@ -26,6 +26,10 @@ mod seal;
 mod segment;
 mod segment_index;
 mod time_index;
+
+pub mod checkpoint;
+pub mod group_commit;
+pub mod log_dir;
 pub mod validate;
 pub mod vfs;
 

@@ -12,6 +12,7 @@
 //! Calls block. Who may block is the broker's concern, not this module's.
 
 mod disk;
+pub mod simulated;
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use flumen_protocol::FileSource;
 
 pub use disk::RealDisk;
+pub use simulated::SimulatedDisk;
 
 /// How a file is opened. Every file can be read; the default is nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
