@@ -50,6 +50,9 @@ pub struct OpenContext {
     /// The broker shut down cleanly: what is on disk is whole.
     pub clean_shutdown: bool,
     /// Everything below has been flushed. After an unclean shutdown, what lies above is scanned.
+    ///
+    /// It must belong to this very log: whoever deletes or truncates a log forgets or lowers its
+    /// recovery point first, durably. Else what is new would be taken for flushed data gone bad.
     pub recovery_point: i64,
     /// Milliseconds since the Unix epoch.
     pub now_ms: i64,
@@ -87,7 +90,10 @@ impl PartitionLog {
         context: OpenContext,
     ) -> Result<Self, OpenError> {
         let dir = PartitionDir::new(vfs, dir);
-        dir.create()?;
+        // After a clean shutdown all names are durable, and a sync for each log would take time.
+        if !context.clean_shutdown || !dir.exists()? {
+            dir.create()?;
+        }
         let Recovered { segments, log_start_offset, log_end_offset, epochs, mut producers } =
             recovery::recover(&dir, &config, context)?;
         producers.expire(context.now_ms, config.producer_id_expiration_ms);
@@ -227,13 +233,22 @@ impl PartitionLog {
         self.segments.last_entry().expect("a log has an active segment").into_mut()
     }
 
-    /// Takes the log offline for a failure that leaves the disk's content uncertain.
+    /// Takes the log offline for a failure that leaves the disk's content uncertain, which a
+    /// full disk does not.
     fn fail(&mut self, error: DiskError) -> DiskError {
-        if !error.is_disk_full() {
-            tracing::error!(dir = %self.dir.path().display(), %error, "log goes offline");
-            self.is_offline = true;
-        }
+        if error.is_disk_full() { error } else { self.fail_for_good(error) }
+    }
+
+    /// Takes the log offline. A failed sync is final whatever its cause: the pages it was to write
+    /// may be gone.
+    fn fail_for_good(&mut self, error: DiskError) -> DiskError {
+        self.go_offline(&error);
         error
+    }
+
+    fn go_offline(&mut self, error: &dyn std::error::Error) {
+        tracing::error!(dir = %self.dir.path().display(), %error, "log goes offline");
+        self.is_offline = true;
     }
 }
 

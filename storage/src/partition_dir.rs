@@ -29,19 +29,22 @@ impl PartitionDir {
         self.path.join(name)
     }
 
-    /// Creates the directory durably, unless it exists.
+    /// Creates the directory, durably even if a run that died had created it already.
     pub(crate) fn create(&self) -> Result<(), DiskError> {
-        let error = |source| DiskError::new("create", &self.path, source);
-        if self.vfs.exists(&self.path).map_err(error)? {
-            return Ok(());
-        }
-        self.vfs.create_dir_all(&self.path).map_err(error)?;
+        self.vfs
+            .create_dir_all(&self.path)
+            .map_err(|source| DiskError::new("create", &self.path, source))?;
         match self.path.parent() {
             Some(parent) => {
                 self.vfs.sync_dir(parent).map_err(|source| DiskError::new("sync", parent, source))
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether the directory is there.
+    pub(crate) fn exists(&self) -> Result<bool, DiskError> {
+        self.vfs.exists(&self.path).map_err(|source| DiskError::new("inspect", &self.path, source))
     }
 
     pub(crate) fn list(&self) -> Result<Vec<DirEntry>, DiskError> {

@@ -46,8 +46,7 @@ pub(crate) fn recover(
     let stored = dir.read(LOG_STATE)?.as_deref().and_then(LogState::decode);
     let mut segments = list_segments(dir)?;
     let first = segments.first_key_value().map_or(0, |(&base_offset, _)| base_offset);
-    let mut log_start_offset =
-        stored.as_ref().map_or(first, |state| state.log_start_offset.max(first));
+    let log_start_offset = stored.as_ref().map_or(first, |state| state.log_start_offset.max(first));
     remove_below(dir, &mut segments, log_start_offset)?;
     if segments.is_empty() {
         restart(dir, &mut segments, log_start_offset)?;
@@ -83,8 +82,12 @@ pub(crate) fn recover(
         log_end_offset = log_start_offset;
         producers = ProducerState::default();
     }
-    log_start_offset = log_start_offset.min(log_end_offset);
     let lost_epochs = epochs.truncate_from_end(log_end_offset);
+    remove_stray_snapshots(dir, &segments, log_end_offset)?;
+    if !context.clean_shutdown {
+        // Names that a killed process made may not be durable yet.
+        dir.sync()?;
+    }
     if lost_epochs || !had_state && log_end_offset > 0 {
         let state = LogState { log_start_offset, epochs: epochs.clone() };
         dir.write_durably(LOG_STATE, &state.encode())?;
@@ -148,6 +151,30 @@ fn remove_below(
     {
         entry.get().remove(dir)?;
         entry.remove();
+    }
+    Ok(())
+}
+
+/// Removes the snapshots that nothing will ask for: those above the log end tell of records that
+/// are lost, and of the others only the newest and those at segment boundaries are of use.
+fn remove_stray_snapshots(
+    dir: &PartitionDir,
+    segments: &BTreeMap<i64, Segment>,
+    log_end_offset: i64,
+) -> Result<(), DiskError> {
+    let mut snapshots: Vec<(i64, String)> = dir
+        .list()?
+        .into_iter()
+        .filter_map(|entry| match parse_segment_file(&entry.name) {
+            Some((offset, SNAPSHOT)) => Some((offset, entry.name)),
+            Some(_) | None => None,
+        })
+        .collect();
+    let above = snapshots.split_off(snapshots.partition_point(|&(at, _)| at <= log_end_offset));
+    snapshots.pop();
+    snapshots.retain(|(offset, _)| !segments.contains_key(offset));
+    for (_, name) in snapshots.into_iter().chain(above) {
+        dir.remove(&name)?;
     }
     Ok(())
 }
@@ -254,12 +281,10 @@ impl Recovery<'_> {
             }
         }
         let end_offset = self.segments[&active].loaded_index().expect("just scanned").end_offset;
-        for entry in self.dir.list()? {
-            if let Some((offset, SNAPSHOT)) = parse_segment_file(&entry.name)
-                && offset > end_offset
-            {
-                self.dir.remove(&entry.name)?;
-            }
+        if end_offset < self.recovery_point {
+            // Nothing is left to repair it from, and refusing to open would not bring it back.
+            tracing::error!(dir = %self.dir.path().display(), end_offset,
+                recovery_point = self.recovery_point, "records that had been flushed are missing");
         }
         Ok(())
     }

@@ -184,9 +184,7 @@ impl PartitionLog {
         if restored.is_ok() && error.is_disk_full() {
             return Err(AppendError::DiskFull(error));
         }
-        self.is_offline = true;
-        tracing::error!(dir = %self.dir.path().display(), %error, "log goes offline");
-        Err(AppendError::Disk(error))
+        Err(AppendError::Disk(self.fail_for_good(error)))
     }
 
     /// Notes new leader epochs, durably and before their first batch: once the segments that hold

@@ -116,10 +116,7 @@ impl PartitionLog {
         cleaned.file.sync_data().map_err(|source| cleaned.error("sync", source))?;
         // Up to here a failure leaves the old segments; from here on the disk is ahead of memory.
         let exchanged = self.exchange(&cleaned, &replaced);
-        exchanged.inspect_err(|error| {
-            tracing::error!(dir = %self.dir.path().display(), %error, "log goes offline");
-            self.is_offline = true;
-        })
+        exchanged.inspect_err(|error| self.go_offline(error))
     }
 
     fn exchange(

@@ -41,16 +41,9 @@ impl PartitionLog {
     pub fn flush(&mut self) -> Result<i64, DiskError> {
         if let Some(plan) = self.flush_plan()? {
             let synced = self.active().sync(&self.dir);
-            synced.map_err(|error| self.fail_sync(error))?;
+            synced.map_err(|error| self.fail_for_good(error))?;
             self.mark_flushed(&plan);
         }
         Ok(self.flushed_end_offset)
-    }
-
-    /// A failed sync is final, whatever its cause: the pages it was to write may be gone.
-    pub(super) fn fail_sync(&mut self, error: DiskError) -> DiskError {
-        self.is_offline = true;
-        tracing::error!(dir = %self.dir.path().display(), %error, "sync failed, log goes offline");
-        error
     }
 }

@@ -62,6 +62,15 @@ impl PartitionLog {
         i64::from(seed) % limit
     }
 
+    /// Rolls the active segment if `segment.ms` has passed since its first record, appends or not.
+    pub fn roll_if_due(&mut self, now_ms: i64) -> Result<bool, MaintenanceError> {
+        let is_due = self.active().size() > 0 && self.is_due(Some(now_ms), now_ms);
+        if is_due {
+            self.roll(now_ms)?;
+        }
+        Ok(is_due)
+    }
+
     /// Finishes the active segment and begins a new one; nothing happens while it is empty.
     pub fn roll(&mut self, now_ms: i64) -> Result<(), MaintenanceError> {
         if self.is_offline {
@@ -72,10 +81,13 @@ impl PartitionLog {
             return Ok(());
         }
         let synced = self.active().sync(&self.dir);
-        synced.map_err(|error| self.fail_sync(error))?;
+        synced.map_err(|error| self.fail_for_good(error))?;
         self.flushed_end_offset = self.log_end_offset;
         let created = self.begin_segment();
         let segment = created.map_err(|error| self.fail(error))?;
+        // Were this tried again, the old segment would grow into the offsets of the new one.
+        let synced = self.dir.sync();
+        synced.map_err(|error| self.fail_for_good(error))?;
         self.active_mut().unload_index();
         self.segments.insert(segment.base_offset(), segment);
         self.recent.clear();
@@ -83,15 +95,13 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Writes what belongs to the finished segment and creates the next; memory is untouched, so
-    /// that a full disk leaves the old segment active.
+    /// Writes what belongs to the finished segment and creates the next; the log is as before
+    /// until the caller takes the new one over, so that a full disk leaves the old one active.
     fn begin_segment(&mut self) -> Result<Segment, DiskError> {
         let dir = self.dir.clone();
         self.active_mut().write_index(&dir)?;
         self.write_snapshot()?;
-        let segment = Segment::create(&dir, self.log_end_offset)?;
-        dir.sync()?;
-        Ok(segment)
+        Segment::create(&dir, self.log_end_offset)
     }
 
     /// Writes the producer state at the log end.
@@ -242,7 +252,7 @@ impl PartitionLog {
         self.truncations += 1;
         self.recent.clear();
         let truncated = self.truncate_segments(offset);
-        truncated.map_err(|error| self.fail_maintenance(error))?;
+        truncated.inspect_err(|error| self.go_offline(error))?;
         self.flushed_end_offset = self.flushed_end_offset.min(self.log_end_offset);
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.active_since_ms = now_ms;
@@ -333,11 +343,5 @@ impl PartitionLog {
         }
         self.write_snapshot()?;
         Ok(())
-    }
-
-    fn fail_maintenance(&mut self, error: MaintenanceError) -> MaintenanceError {
-        self.is_offline = true;
-        tracing::error!(dir = %self.dir.path().display(), %error, "log goes offline");
-        error
     }
 }

@@ -15,9 +15,10 @@ use crate::batch_walk::{self, HeaderWalk, WalkError, as_size};
 use crate::error::{CorruptBatch, ReadError};
 use crate::recent_batches::RecentBatch;
 use crate::segment::Segment;
+use crate::vfs::VfsFile;
 
 /// Whole batches, as ranges of segment files.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ReadResult {
     /// The bytes, in order; usually one range.
     pub segments: Vec<FileRange>,
@@ -27,17 +28,44 @@ pub struct ReadResult {
     pub first_offset: i64,
     /// The offset after the last batch: where the next read continues.
     pub next_offset: i64,
+    /// The files of the ranges.
+    files: Vec<Arc<dyn VfsFile>>,
+    /// The whole range was appended a moment ago.
+    is_recent: bool,
 }
 
 impl ReadResult {
     fn empty(offset: i64) -> Self {
-        Self { segments: Vec::new(), size: 0, first_offset: offset, next_offset: offset }
+        Self {
+            segments: Vec::new(),
+            size: 0,
+            first_offset: offset,
+            next_offset: offset,
+            files: Vec::new(),
+            is_recent: false,
+        }
     }
 
     /// Whether there is nothing to read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.size == 0
+    }
+
+    /// Whether the bytes can be sent without waiting for the disk, as far as that can be told.
+    ///
+    /// What is not resident is brought in by [`ReadResult::warm`], where blocking is allowed.
+    #[must_use]
+    pub fn is_resident(&self) -> bool {
+        self.is_recent
+            || self.segments.iter().zip(&self.files).all(|(range, file)| {
+                file.is_resident(range.position..range.position + range.size as u64)
+            })
+    }
+
+    /// Reads all ranges and checks the checksum of every batch, see [`verify_range`].
+    pub fn warm(&self) -> Result<(), VerifyError> {
+        self.segments.iter().try_for_each(verify_range)
     }
 }
 
@@ -93,9 +121,13 @@ impl PartitionLog {
             if cut.position > start.position {
                 if is_first {
                     result.first_offset = start.offset;
+                    result.is_recent =
+                        self.is_active(segment) && self.recent.holding(offset).is_some();
                 }
                 let size = as_size(cut.position - start.position);
-                let source: Arc<dyn FileSource> = Arc::clone(segment.file(&self.dir)?) as _;
+                let file = segment.file(&self.dir)?;
+                let source: Arc<dyn FileSource> = Arc::clone(file) as _;
+                result.files.push(Arc::clone(file));
                 result.segments.push(FileRange { source, position: start.position, size });
                 result.size += size;
                 result.next_offset = cut.offset;
@@ -220,7 +252,7 @@ impl PartitionLog {
 /// Reads a range that [`PartitionLog::read`] gave and checks the checksum of every batch in it.
 ///
 /// For ranges that are not in the page cache: it brings them there, so that they can be sent without
-/// waiting for the disk, and makes sure that a batch damaged on disk is not sent at all.
+/// waiting for the disk, and makes sure that a batch damaged on disk is not sent at all. It blocks.
 pub fn verify_range(range: &FileRange) -> Result<(), VerifyError> {
     let bytes = range.position..range.position + range.size as u64;
     batch_walk::verify(&*range.source, bytes, i64::MIN, |_, _, _| {}).map_err(|error| match error {
