@@ -32,7 +32,7 @@ import org.apache.kafka.coordinator.group.generated.OffsetCommitValue;
  * Every API is there that clients and admin tools call, in its first, first flexible and last
  * version; so are the consumer protocol and the records of classic groups. Every field that a version
  * has carries a value made from the field's name, so that the test can tell which field it belongs
- * to; arrays have two equal elements. To run it, with
+ * to; arrays have two equal elements. Beside it stands the message that nobody filled. To run it, with
  * kafka-clients and kafka-group-coordinator 4.4.0 and what they depend on in a folder:
  *
  *   java -cp 'LIBS/*' interop/java/golden/GoldenMessages.java > protocol/tests/golden/messages.txt
@@ -41,7 +41,7 @@ import org.apache.kafka.coordinator.group.generated.OffsetCommitValue;
 public final class GoldenMessages {
     public static void main(String[] arguments) throws Exception {
         System.out.println("# Written by interop/java/golden/GoldenMessages.java, Apache Kafka 4.4.0.");
-        System.out.println("# message version bytes");
+        System.out.println("# message version bytes bytes-of-defaults");
         for (ApiMessageType api : ApiMessageType.values()) {
             if (api.lowestSupportedVersion() > api.highestSupportedVersion(true) || isInternal(api)) {
                 continue;
@@ -83,12 +83,17 @@ public final class GoldenMessages {
     }
 
     private static void print(Message message, short version) throws Exception {
+        String defaults = hex(message, version);
         fill(message, version);
+        String name = message.getClass().getSimpleName().replaceAll("Data$", "");
+        System.out.println(name + " " + version + " " + hex(message, version) + " " + defaults);
+    }
+
+    private static String hex(Message message, short version) {
         ByteBuffer buffer = MessageUtil.toByteBufferAccessor(message, version).buffer();
         byte[] bytes = new byte[buffer.remaining()];
         buffer.get(bytes);
-        String name = message.getClass().getSimpleName().replaceAll("Data$", "");
-        System.out.println(name + " " + version + " " + HexFormat.of().formatHex(bytes));
+        return bytes.length == 0 ? "-" : HexFormat.of().formatHex(bytes);
     }
 
     private static void fill(Object struct, short version) throws Exception {

@@ -67,6 +67,24 @@ macro_rules! dispatch {
                 }
             }
 
+            /// Encodes the message that nobody filled.
+            pub(crate) fn default_bytes(self, version: i16) -> Bytes {
+                match self {
+                    $(
+                        Self::Request(ApiKey::$api) => {
+                            encode(&messages::$module::$request::default(), version)
+                        }
+                        Self::Response(ApiKey::$api) => {
+                            encode(&messages::$module::$response::default(), version)
+                        }
+                    )*
+                    $(Self::Data(stringify!($data)) => {
+                        encode(&$data_module::$data::default(), version)
+                    })*
+                    Self::Data(name) => panic!("no data message {name}"),
+                }
+            }
+
             /// Decodes a message of an API and forgets it.
             pub(crate) fn decode(self, bytes: Bytes, version: i16) -> Result<(), DecodeError> {
                 match self {

@@ -18,18 +18,26 @@ struct Golden {
     kind: Kind,
     version: i16,
     bytes: Bytes,
+    default_bytes: Bytes,
 }
 
 fn table() -> impl Iterator<Item = Golden> {
     TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| {
-        let [name, version, hex] = line.split(' ').collect::<Vec<_>>()[..] else {
-            panic!("three columns, not {line}");
+        let [name, version, bytes, default_bytes] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("four columns, not {line}");
         };
         let kind = Kind::from_name(name).unwrap_or_else(|| panic!("no message {name}"));
-        let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        let bytes = (0..hex.len()).step_by(2).map(digits).collect();
-        Golden { kind, version: version.parse().unwrap(), bytes }
+        let version = version.parse().unwrap();
+        Golden { kind, version, bytes: from_hex(bytes), default_bytes: from_hex(default_bytes) }
     })
+}
+
+fn from_hex(hex: &str) -> Bytes {
+    if hex == "-" {
+        return Bytes::new();
+    }
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
 }
 
 #[test]
@@ -46,7 +54,7 @@ fn every_api_is_in_the_table_with_its_first_and_last_version() {
 
 #[test]
 fn what_java_wrote_is_read_and_written_the_same() {
-    for Golden { kind, version, bytes } in table() {
+    for Golden { kind, version, bytes, .. } in table() {
         let again = kind.reencode(bytes.clone(), version);
         let again = again.unwrap_or_else(|error| panic!("{kind:?} {version}: {error}"));
         assert_eq!(again, bytes, "{kind:?} {version}");
@@ -56,9 +64,16 @@ fn what_java_wrote_is_read_and_written_the_same() {
 /// The values tell the fields apart, so two fields of one type cannot have changed places.
 #[test]
 fn each_value_stands_in_the_field_that_it_names() {
-    for Golden { kind, version, bytes } in table() {
+    for Golden { kind, version, bytes, .. } in table() {
         let expected = encoder::encode(kind.schema(), version, &mut ByName);
         assert_eq!(bytes, expected, "{kind:?} {version}");
+    }
+}
+
+#[test]
+fn a_message_that_nobody_filled_is_the_same_as_in_java() {
+    for Golden { kind, version, default_bytes, .. } in table() {
+        assert_eq!(kind.default_bytes(version), default_bytes, "{kind:?} {version}");
     }
 }
 
