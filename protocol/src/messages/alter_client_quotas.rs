@@ -26,6 +26,7 @@ pub struct EntryData {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct EntityData {
     pub entity_type: String,
+    /// Null for the default.
     #[wire(nullable = "0+")]
     pub entity_name: Option<String>,
 }

@@ -19,8 +19,10 @@ pub struct AlterConfigsRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct AlterConfigsResource {
+    /// Numbered as in DescribeConfigs.
     pub resource_type: i8,
     pub resource_name: String,
+    /// All there will be: what is not named returns to its default.
     pub configs: Vec<AlterableConfig>,
 }
 

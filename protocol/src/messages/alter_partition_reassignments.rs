@@ -29,6 +29,7 @@ pub struct ReassignableTopic {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct ReassignablePartition {
     pub partition_index: i32,
+    /// Null stops a move that is under way.
     #[wire(nullable = "0+", default = null)]
     pub replicas: Option<Vec<i32>>,
 }

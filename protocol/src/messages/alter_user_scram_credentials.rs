@@ -20,12 +20,14 @@ pub struct AlterUserScramCredentialsRequest {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct ScramCredentialDeletion {
     pub name: String,
+    /// 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
     pub mechanism: i8,
 }
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct ScramCredentialUpsertion {
     pub name: String,
+    /// 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.
     pub mechanism: i8,
     pub iterations: i32,
     pub salt: Bytes,

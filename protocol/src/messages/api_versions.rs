@@ -24,6 +24,7 @@ pub struct ApiVersionsRequest {
     pub client_software_version: String,
     #[wire(versions = "5+", nullable = "5+", default = null, ignorable)]
     pub cluster_id: Option<String>,
+    /// -1 for whichever node it is.
     #[wire(versions = "5+", default = -1, ignorable)]
     pub node_id: i32,
 }
@@ -37,6 +38,7 @@ pub struct ApiVersionsResponse {
     pub throttle_time_ms: i32,
     #[wire(versions = "3+", tag = 0, ignorable)]
     pub supported_features: Vec<SupportedFeatureKey>,
+    /// -1 if it is not known.
     #[wire(versions = "3+", default = -1, tag = 1, ignorable)]
     pub finalized_features_epoch: i64,
     #[wire(versions = "3+", tag = 2, ignorable)]

@@ -55,6 +55,7 @@ pub struct Member {
     pub subscribed_topic_regex: Option<String>,
     pub assignment: Assignment,
     pub target_assignment: Assignment,
+    /// -1 unknown, 0 classic protocol, 1 consumer protocol.
     #[wire(versions = "1+", default = -1, ignorable)]
     pub member_type: i8,
 }

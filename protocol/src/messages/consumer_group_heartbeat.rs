@@ -16,6 +16,7 @@ use crate::uuid::Uuid;
 pub struct ConsumerGroupHeartbeatRequest {
     pub group_id: String,
     pub member_id: String,
+    /// 0 joins, -1 leaves, -2 leaves for a while as a static member.
     pub member_epoch: i32,
     #[wire(nullable = "0+", default = null)]
     pub instance_id: Option<String>,
@@ -23,12 +24,14 @@ pub struct ConsumerGroupHeartbeatRequest {
     pub rack_id: Option<String>,
     #[wire(default = -1)]
     pub rebalance_timeout_ms: i32,
+    /// Null if nothing has changed, like the other fields that may be null.
     #[wire(nullable = "0+", default = null)]
     pub subscribed_topic_names: Option<Vec<String>>,
     #[wire(versions = "1+", nullable = "1+", default = null)]
     pub subscribed_topic_regex: Option<String>,
     #[wire(nullable = "0+", default = null)]
     pub server_assignor: Option<String>,
+    /// What the member owns at the moment.
     #[wire(nullable = "0+", default = null)]
     pub topic_partitions: Option<Vec<TopicPartitions>>,
 }
@@ -50,6 +53,7 @@ pub struct ConsumerGroupHeartbeatResponse {
     pub member_id: Option<String>,
     pub member_epoch: i32,
     pub heartbeat_interval_ms: i32,
+    /// Null if nothing has changed.
     #[wire(nullable = "0+", default = null)]
     pub assignment: Option<Assignment>,
 }

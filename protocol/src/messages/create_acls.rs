@@ -17,6 +17,7 @@ pub struct CreateAclsRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct AclCreation {
+    /// Numbered as in DescribeAcls, like the other codes here.
     pub resource_type: i8,
     pub resource_name: String,
     #[wire(versions = "1+", default = 3)]

@@ -20,7 +20,9 @@ pub struct CreatePartitionsRequest {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct CreatePartitionsTopic {
     pub name: String,
+    /// In total, not in addition.
     pub count: i32,
+    /// Null leaves the placement of new partitions to the broker.
     #[wire(nullable = "0+")]
     pub assignments: Option<Vec<CreatePartitionsAssignment>>,
 }

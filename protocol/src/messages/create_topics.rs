@@ -25,7 +25,9 @@ pub struct CreateTopicsRequest {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct CreatableTopic {
     pub name: String,
+    /// -1 with assignments, or for the broker's default.
     pub num_partitions: i32,
+    /// -1 with assignments, or for the broker's default.
     pub replication_factor: i16,
     pub assignments: Vec<CreatableReplicaAssignment>,
     pub configs: Vec<CreatableTopicConfig>,
@@ -60,6 +62,7 @@ pub struct CreatableTopicResult {
     pub error_code: i16,
     #[wire(versions = "1+", nullable = "0+", ignorable)]
     pub error_message: Option<String>,
+    /// Why the configuration below is missing.
     #[wire(versions = "5+", tag = 0, ignorable)]
     pub topic_config_error_code: i16,
     #[wire(versions = "5+", default = -1, ignorable)]
@@ -78,6 +81,7 @@ pub struct CreatableTopicConfigs {
     pub value: Option<String>,
     #[wire(versions = "5+")]
     pub read_only: bool,
+    /// Numbered as in DescribeConfigs.
     #[wire(versions = "5+", default = -1, ignorable)]
     pub config_source: i8,
     #[wire(versions = "5+")]

@@ -26,6 +26,7 @@ pub struct DeleteRecordsTopic {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct DeleteRecordsPartition {
     pub partition_index: i32,
+    /// The first one to keep; -1 deletes up to the high watermark.
     pub offset: i64,
 }
 
@@ -45,6 +46,7 @@ pub struct DeleteRecordsTopicResult {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct DeleteRecordsPartitionResult {
     pub partition_index: i32,
+    /// The lowest log start offset of all replicas.
     pub low_watermark: i64,
     pub error_code: i16,
 }

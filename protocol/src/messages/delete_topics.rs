@@ -14,8 +14,10 @@ use crate::uuid::Uuid;
     flexible = "4+",
 )]
 pub struct DeleteTopicsRequest {
+    /// From version 6 on: each by name or by id.
     #[wire(versions = "6+")]
     pub topics: Vec<DeleteTopicState>,
+    /// Up to version 5.
     #[wire(versions = "0-5", ignorable)]
     pub topic_names: Vec<String>,
     pub timeout_ms: i32,

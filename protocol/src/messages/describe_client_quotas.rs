@@ -19,6 +19,7 @@ pub struct DescribeClientQuotasRequest {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct ComponentData {
     pub entity_type: String,
+    /// 0 this name, 1 the default, 2 any name.
     pub match_type: i8,
     #[wire(nullable = "0+")]
     pub r#match: Option<String>,
@@ -44,6 +45,7 @@ pub struct EntryData {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct EntityData {
     pub entity_type: String,
+    /// Null for the default.
     #[wire(nullable = "0+")]
     pub entity_name: Option<String>,
 }

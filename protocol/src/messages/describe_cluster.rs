@@ -13,6 +13,7 @@ use crate::message::{Message, Structure};
 )]
 pub struct DescribeClusterRequest {
     pub include_cluster_authorized_operations: bool,
+    /// 1 brokers, 2 controllers.
     #[wire(versions = "1+", default = 1)]
     pub endpoint_type: i8,
     #[wire(versions = "2+")]

@@ -22,8 +22,10 @@ pub struct DescribeConfigsRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct DescribeConfigsResource {
+    /// 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     pub resource_type: i8,
     pub resource_name: String,
+    /// Null for all.
     #[wire(nullable = "0+")]
     pub configuration_keys: Option<Vec<String>>,
 }
@@ -48,14 +50,19 @@ pub struct DescribeConfigsResult {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct DescribeConfigsResourceResult {
     pub name: String,
+    /// Null if it is sensitive.
     #[wire(nullable = "0+")]
     pub value: Option<String>,
     pub read_only: bool,
+    /// 1 topic, 2 this broker at run time, 3 all brokers at run time, 4 the broker's file, 5
+    /// default, 6 broker logger, 7 client metrics, 8 group.
     #[wire(versions = "1+", default = -1, ignorable)]
     pub config_source: i8,
     pub is_sensitive: bool,
+    /// Every place the value could come from, the one that counts first.
     #[wire(versions = "1+", ignorable)]
     pub synonyms: Vec<DescribeConfigsSynonym>,
+    /// 0 unknown, 1 boolean, 2 text, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password.
     #[wire(versions = "3+", ignorable)]
     pub config_type: i8,
     #[wire(versions = "3+", nullable = "0+", ignorable)]

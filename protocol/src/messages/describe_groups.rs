@@ -34,10 +34,12 @@ pub struct DescribedGroup {
     #[wire(versions = "6+", nullable = "6+", default = null)]
     pub error_message: Option<String>,
     pub group_id: String,
+    /// `Dead` if there is no such group, up to version 5.
     pub group_state: String,
     pub protocol_type: String,
     pub protocol_data: String,
     pub members: Vec<DescribedGroupMember>,
+    /// A bit per operation; the smallest number if nobody asked.
     #[wire(versions = "3+", default = -2_147_483_648)]
     pub authorized_operations: i32,
 }

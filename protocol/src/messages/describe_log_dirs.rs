@@ -14,6 +14,7 @@ use crate::message::{Message, Structure};
     flexible = "2+",
 )]
 pub struct DescribeLogDirsRequest {
+    /// Null for all.
     #[wire(nullable = "0+")]
     pub topics: Option<Vec<DescribableLogDirTopic>>,
 }
@@ -38,6 +39,7 @@ pub struct DescribeLogDirsResult {
     pub error_code: i16,
     pub log_dir: String,
     pub topics: Vec<DescribeLogDirsTopic>,
+    /// Of the file system, or -1.
     #[wire(versions = "4+", default = -1, ignorable)]
     pub total_bytes: i64,
     #[wire(versions = "4+", default = -1, ignorable)]
@@ -56,6 +58,8 @@ pub struct DescribeLogDirsTopic {
 pub struct DescribeLogDirsPartition {
     pub partition_index: i32,
     pub partition_size: i64,
+    /// How far the log's end is behind the high watermark, or behind the log it will replace.
     pub offset_lag: i64,
+    /// The log is on its way to this directory and not in use yet.
     pub is_future_key: bool,
 }

@@ -52,6 +52,7 @@ pub struct ProducerState {
     #[wire(default = -1)]
     pub last_timestamp: i64,
     pub coordinator_epoch: i32,
+    /// -1 if no transaction is open.
     #[wire(default = -1)]
     pub current_txn_start_offset: i64,
 }

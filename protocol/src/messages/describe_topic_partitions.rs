@@ -12,9 +12,11 @@ use crate::uuid::Uuid;
     flexible = "0+",
 )]
 pub struct DescribeTopicPartitionsRequest {
+    /// Empty for all.
     pub topics: Vec<TopicRequest>,
     #[wire(default = 2000)]
     pub response_partition_limit: i32,
+    /// Where the last page ended; null to begin.
     #[wire(nullable = "0+", default = null)]
     pub cursor: Option<Cursor>,
 }
@@ -36,6 +38,7 @@ pub struct DescribeTopicPartitionsResponse {
     #[wire(ignorable)]
     pub throttle_time_ms: i32,
     pub topics: Vec<DescribeTopicPartitionsResponseTopic>,
+    /// Null if this was the last page.
     #[wire(nullable = "0+", default = null)]
     pub next_cursor: Option<Cursor>,
 }

@@ -12,8 +12,10 @@ use crate::message::{Message, Structure};
     flexible = "2+",
 )]
 pub struct ElectLeadersRequest {
+    /// 0 the preferred replica, 1 any living one, even with loss of data.
     #[wire(versions = "1+")]
     pub election_type: i8,
+    /// Null for all partitions.
     #[wire(nullable = "0+")]
     pub topic_partitions: Option<Vec<TopicPartitions>>,
     #[wire(default = 60_000)]

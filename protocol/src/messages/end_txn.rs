@@ -10,6 +10,7 @@ pub struct EndTxnRequest {
     pub transactional_id: String,
     pub producer_id: i64,
     pub producer_epoch: i16,
+    /// False aborts.
     pub committed: bool,
 }
 
@@ -20,6 +21,7 @@ pub struct EndTxnResponse {
     pub error_code: i16,
     #[wire(versions = "5+", default = -1, ignorable)]
     pub producer_id: i64,
+    /// To be used for the next transaction, from version 5 on.
     #[wire(versions = "5+", default = -1, ignorable)]
     pub producer_epoch: i16,
 }

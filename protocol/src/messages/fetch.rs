@@ -15,23 +15,31 @@ use crate::uuid::Uuid;
 pub struct FetchRequest {
     #[wire(versions = "12+", nullable = "12+", default = null, tag = 0, ignorable)]
     pub cluster_id: Option<String>,
+    /// -1 for a consumer; a broker's id for a follower.
     #[wire(versions = "0-14", default = -1)]
     pub replica_id: i32,
     #[wire(versions = "15+", tag = 1)]
     pub replica_state: ReplicaState,
     pub max_wait_ms: i32,
+    /// The answer waits until there is this much, or `max_wait_ms` is over.
     pub min_bytes: i32,
+    /// A first batch that is larger is returned all the same, so that consumers get on.
     #[wire(versions = "3+", default = 2_147_483_647, ignorable)]
     pub max_bytes: i32,
+    /// 0 reads everything up to the high watermark, 1 only what is not part of an open transaction.
     #[wire(versions = "4+", ignorable)]
     pub isolation_level: i8,
+    /// 0 without a session.
     #[wire(versions = "7+", ignorable)]
     pub session_id: i32,
+    /// 0 asks for a new session, -1 wants none; otherwise one more than the last time.
     #[wire(versions = "7+", default = -1, ignorable)]
     pub session_epoch: i32,
+    /// In a session only what is new or has changed.
     pub topics: Vec<FetchTopic>,
     #[wire(versions = "7+")]
     pub forgotten_topics_data: Vec<ForgottenTopic>,
+    /// Where the consumer stands, to be served by a replica nearby.
     #[wire(versions = "11+", ignorable)]
     pub rack_id: String,
 }
@@ -56,11 +64,14 @@ pub struct FetchTopic {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct FetchPartition {
     pub partition: i32,
+    /// What the reader takes for the current epoch, -1 if it does not know.
     #[wire(versions = "9+", default = -1, ignorable)]
     pub current_leader_epoch: i32,
     pub fetch_offset: i64,
+    /// The epoch of the last record a follower has, from which the leader sees that logs diverge.
     #[wire(versions = "12+", default = -1)]
     pub last_fetched_epoch: i32,
+    /// The follower's; -1 from a consumer.
     #[wire(versions = "5+", default = -1, ignorable)]
     pub log_start_offset: i64,
     pub partition_max_bytes: i32,
@@ -87,6 +98,7 @@ pub struct FetchResponse {
     pub throttle_time_ms: i32,
     #[wire(versions = "7+", ignorable)]
     pub error_code: i16,
+    /// 0 if the broker keeps no session.
     #[wire(versions = "7+")]
     pub session_id: i32,
     pub responses: Vec<FetchableTopicResponse>,
@@ -108,18 +120,23 @@ pub struct PartitionData {
     pub partition_index: i32,
     pub error_code: i16,
     pub high_watermark: i64,
+    /// Up to here no transaction is open.
     #[wire(versions = "4+", default = -1, ignorable)]
     pub last_stable_offset: i64,
     #[wire(versions = "5+", default = -1, ignorable)]
     pub log_start_offset: i64,
+    /// Tells a follower where its log left the leader's; -1 if it did not.
     #[wire(versions = "12+", tag = 0)]
     pub diverging_epoch: EpochEndOffset,
     #[wire(versions = "12+", tag = 1)]
     pub current_leader: LeaderIdAndEpoch,
     #[wire(versions = "12+", tag = 2)]
     pub snapshot_id: SnapshotId,
+    /// Transactions whose records a reader of committed data must pass over; null if it did not
+    /// ask.
     #[wire(versions = "4+", nullable = "4+", ignorable)]
     pub aborted_transactions: Option<Vec<AbortedTransaction>>,
+    /// Whom a consumer should ask instead, or -1.
     #[wire(versions = "11+", default = -1)]
     pub preferred_read_replica: i32,
     #[wire(nullable = "0+", default = null)]

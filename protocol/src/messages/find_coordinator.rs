@@ -14,8 +14,10 @@ use crate::message::{Message, Structure};
     flexible = "3+",
 )]
 pub struct FindCoordinatorRequest {
+    /// Up to version 3; then there is a list.
     #[wire(versions = "0-3")]
     pub key: String,
+    /// 0 a group, 1 a transactional id, 2 a share partition (`group:topic id:partition`).
     #[wire(versions = "1+")]
     pub key_type: i8,
     #[wire(versions = "4+")]

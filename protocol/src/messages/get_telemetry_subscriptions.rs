@@ -13,6 +13,7 @@ use crate::uuid::Uuid;
     flexible = "0+",
 )]
 pub struct GetTelemetrySubscriptionsRequest {
+    /// Zero at first; the broker then gives one out.
     pub client_instance_id: Uuid,
 }
 
@@ -27,5 +28,6 @@ pub struct GetTelemetrySubscriptionsResponse {
     pub push_interval_ms: i32,
     pub telemetry_max_bytes: i32,
     pub delta_temporality: bool,
+    /// Prefixes of names; empty for none, one empty text for all.
     pub requested_metrics: Vec<String>,
 }

@@ -19,6 +19,7 @@ pub struct IncrementalAlterConfigsRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct AlterConfigsResource {
+    /// Numbered as in DescribeConfigs.
     pub resource_type: i8,
     pub resource_name: String,
     pub configs: Vec<AlterableConfig>,
@@ -27,6 +28,7 @@ pub struct AlterConfigsResource {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct AlterableConfig {
     pub name: String,
+    /// 0 set, 1 delete, 2 append to a list, 3 take out of a list.
     pub config_operation: i8,
     #[wire(nullable = "0+")]
     pub value: Option<String>,

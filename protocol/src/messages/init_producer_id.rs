@@ -15,15 +15,19 @@ use crate::message::Message;
     flexible = "2+",
 )]
 pub struct InitProducerIdRequest {
+    /// Null for a producer that is idempotent only.
     #[wire(nullable = "0+")]
     pub transactional_id: Option<String>,
     pub transaction_timeout_ms: i32,
+    /// -1 unless the producer has one already.
     #[wire(versions = "3+", default = -1)]
     pub producer_id: i64,
     #[wire(versions = "3+", default = -1)]
     pub producer_epoch: i16,
+    /// An outside coordinator decides the outcome, so the broker must not let it expire.
     #[wire(versions = "6+")]
     pub enable2_pc: bool,
+    /// Leaves what is prepared alone instead of aborting it.
     #[wire(versions = "6+")]
     pub keep_prepared_txn: bool,
 }

@@ -19,12 +19,15 @@ use crate::message::{Message, Structure};
 pub struct JoinGroupRequest {
     pub group_id: String,
     pub session_timeout_ms: i32,
+    /// Version 0 has none of its own: there the session timeout counts for both.
     #[wire(versions = "1+", default = -1, ignorable)]
     pub rebalance_timeout_ms: i32,
+    /// Empty at first; the coordinator then gives one out.
     pub member_id: String,
     #[wire(versions = "5+", nullable = "5+", default = null)]
     pub group_instance_id: Option<String>,
     pub protocol_type: String,
+    /// In order of preference.
     pub protocols: Vec<JoinGroupRequestProtocol>,
     #[wire(versions = "8+", nullable = "8+", default = null, ignorable)]
     pub reason: Option<String>,
@@ -48,10 +51,13 @@ pub struct JoinGroupResponse {
     pub protocol_type: Option<String>,
     #[wire(nullable = "7+")]
     pub protocol_name: Option<String>,
+    /// The member that must compute the assignment.
     pub leader: String,
+    /// A static leader that comes back need not assign anew.
     #[wire(versions = "9+")]
     pub skip_assignment: bool,
     pub member_id: String,
+    /// Filled for the leader only.
     pub members: Vec<JoinGroupResponseMember>,
 }
 

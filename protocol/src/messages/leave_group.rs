@@ -14,6 +14,7 @@ use crate::message::{Message, Structure};
 )]
 pub struct LeaveGroupRequest {
     pub group_id: String,
+    /// Up to version 2; then there is a list.
     #[wire(versions = "0-2")]
     pub member_id: String,
     #[wire(versions = "3+")]
@@ -22,6 +23,7 @@ pub struct LeaveGroupRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct MemberIdentity {
+    /// May be empty when the instance id is given.
     #[wire(versions = "3+")]
     pub member_id: String,
     #[wire(versions = "3+", nullable = "3+", default = null)]

@@ -12,6 +12,7 @@ use crate::message::{Message, Structure};
     flexible = "0+",
 )]
 pub struct ListConfigResourcesRequest {
+    /// Empty for all. Numbered as in DescribeConfigs.
     #[wire(versions = "1+")]
     pub resource_types: Vec<i8>,
 }

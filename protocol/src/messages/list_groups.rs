@@ -13,8 +13,10 @@ use crate::message::{Message, Structure};
     flexible = "3+",
 )]
 pub struct ListGroupsRequest {
+    /// Empty for every state.
     #[wire(versions = "4+")]
     pub states_filter: Vec<String>,
+    /// Empty for every type.
     #[wire(versions = "5+")]
     pub types_filter: Vec<String>,
 }

@@ -16,6 +16,7 @@ use crate::message::{Message, Structure};
 )]
 pub struct ListOffsetsRequest {
     pub replica_id: i32,
+    /// With 1 the end is the last stable offset, with 0 the high watermark.
     #[wire(versions = "2+")]
     pub isolation_level: i8,
     pub topics: Vec<ListOffsetsTopic>,
@@ -34,6 +35,9 @@ pub struct ListOffsetsPartition {
     pub partition_index: i32,
     #[wire(versions = "4+", default = -1, ignorable)]
     pub current_leader_epoch: i32,
+    /// Looks for the first record at or after this time. Negative ones are names: -1 the end, -2
+    /// the start, -3 the record with the largest timestamp, -4 the start of what is on local disks,
+    /// -5 the last tiered offset, -6 the first offset not tiered yet.
     pub timestamp: i64,
 }
 
@@ -55,8 +59,10 @@ pub struct ListOffsetsTopicResponse {
 pub struct ListOffsetsPartitionResponse {
     pub partition_index: i32,
     pub error_code: i16,
+    /// Of the record found, or -1.
     #[wire(versions = "1+", default = -1)]
     pub timestamp: i64,
+    /// -1 if no record is as young as asked for.
     #[wire(versions = "1+", default = -1)]
     pub offset: i64,
     #[wire(versions = "4+", default = -1)]

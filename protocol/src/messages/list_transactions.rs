@@ -14,6 +14,7 @@ use crate::message::{Message, Structure};
 pub struct ListTransactionsRequest {
     pub state_filters: Vec<String>,
     pub producer_id_filters: Vec<i64>,
+    /// At least as many milliseconds old; negative for any age.
     #[wire(versions = "1+", default = -1)]
     pub duration_filter: i64,
     #[wire(versions = "2+", nullable = "2+", default = null)]

@@ -12,8 +12,11 @@ use crate::uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Message)]
 #[message(request, api = Metadata, response = MetadataResponse, versions = "0-13", flexible = "9+")]
 pub struct MetadataRequest {
+    /// Null asks for all topics. In version 0, which has no null, empty does; later it asks for
+    /// none.
     #[wire(nullable = "1+")]
     pub topics: Option<Vec<MetadataRequestTopic>>,
+    /// Counts only if the broker allows it as well.
     #[wire(versions = "4+", default = true)]
     pub allow_auto_topic_creation: bool,
     #[wire(versions = "8-10")]
@@ -41,6 +44,7 @@ pub struct MetadataResponse {
     #[wire(versions = "1+", default = -1, ignorable)]
     pub controller_id: i32,
     pub topics: Vec<MetadataResponseTopic>,
+    /// A bit per operation; the smallest number if nobody asked.
     #[wire(versions = "8-10", default = -2_147_483_648)]
     pub cluster_authorized_operations: i32,
     #[wire(versions = "13+", ignorable)]
@@ -66,6 +70,7 @@ pub struct MetadataResponseTopic {
     #[wire(versions = "1+", ignorable)]
     pub is_internal: bool,
     pub partitions: Vec<MetadataResponsePartition>,
+    /// A bit per operation; the smallest number if nobody asked.
     #[wire(versions = "8+", default = -2_147_483_648)]
     pub topic_authorized_operations: i32,
 }
@@ -74,6 +79,7 @@ pub struct MetadataResponseTopic {
 pub struct MetadataResponsePartition {
     pub error_code: i16,
     pub partition_index: i32,
+    /// -1 while there is none.
     pub leader_id: i32,
     #[wire(versions = "7+", default = -1, ignorable)]
     pub leader_epoch: i32,

@@ -16,12 +16,14 @@ use crate::uuid::Uuid;
 )]
 pub struct OffsetCommitRequest {
     pub group_id: String,
+    /// -1 from a consumer that is not a member of the group.
     #[wire(versions = "1+", default = -1, ignorable)]
     pub generation_id_or_member_epoch: i32,
     #[wire(versions = "1+", ignorable)]
     pub member_id: String,
     #[wire(versions = "7+", nullable = "7+", default = null)]
     pub group_instance_id: Option<String>,
+    /// -1 leaves it to the broker.
     #[wire(versions = "2-4", default = -1, ignorable)]
     pub retention_time_ms: i64,
     pub topics: Vec<OffsetCommitRequestTopic>,
@@ -39,6 +41,7 @@ pub struct OffsetCommitRequestTopic {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct OffsetCommitRequestPartition {
     pub partition_index: i32,
+    /// The next offset to read.
     pub committed_offset: i64,
     #[wire(versions = "6+", default = -1, ignorable)]
     pub committed_leader_epoch: i32,

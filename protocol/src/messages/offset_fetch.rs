@@ -18,10 +18,12 @@ use crate::uuid::Uuid;
 pub struct OffsetFetchRequest {
     #[wire(versions = "0-7")]
     pub group_id: String,
+    /// Null asks for all topics of the group.
     #[wire(versions = "0-7", nullable = "2-7")]
     pub topics: Option<Vec<OffsetFetchRequestTopic>>,
     #[wire(versions = "8+")]
     pub groups: Vec<OffsetFetchRequestGroup>,
+    /// Refuses to answer while a transaction holds newer offsets.
     #[wire(versions = "7+")]
     pub require_stable: bool,
 }
@@ -42,6 +44,7 @@ pub struct OffsetFetchRequestGroup {
     pub member_id: Option<String>,
     #[wire(versions = "9+", default = -1, ignorable)]
     pub member_epoch: i32,
+    /// Null asks for all topics of the group.
     #[wire(versions = "8+", nullable = "8+")]
     pub topics: Option<Vec<OffsetFetchRequestTopics>>,
 }
@@ -81,6 +84,7 @@ pub struct OffsetFetchResponseTopic {
 pub struct OffsetFetchResponsePartition {
     #[wire(versions = "0-7")]
     pub partition_index: i32,
+    /// -1 if there is none.
     #[wire(versions = "0-7")]
     pub committed_offset: i64,
     #[wire(versions = "5-7", default = -1, ignorable)]
@@ -115,6 +119,7 @@ pub struct OffsetFetchResponseTopics {
 pub struct OffsetFetchResponsePartitions {
     #[wire(versions = "8+")]
     pub partition_index: i32,
+    /// -1 if there is none.
     #[wire(versions = "8+")]
     pub committed_offset: i64,
     #[wire(versions = "8+", default = -1, ignorable)]

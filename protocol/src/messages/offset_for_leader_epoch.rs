@@ -14,6 +14,7 @@ use crate::message::{Message, Structure};
     flexible = "4+",
 )]
 pub struct OffsetForLeaderEpochRequest {
+    /// -1 for a consumer; -2 if not said.
     #[wire(versions = "3+", default = -2, ignorable)]
     pub replica_id: i32,
     pub topics: Vec<OffsetForLeaderTopic>,
@@ -30,6 +31,7 @@ pub struct OffsetForLeaderPartition {
     pub partition: i32,
     #[wire(versions = "2+", default = -1, ignorable)]
     pub current_leader_epoch: i32,
+    /// The epoch whose end is wanted.
     pub leader_epoch: i32,
 }
 
@@ -51,8 +53,10 @@ pub struct OffsetForLeaderTopicResult {
 pub struct EpochEndOffset {
     pub error_code: i16,
     pub partition: i32,
+    /// The largest epoch not above the one asked for, or -1.
     #[wire(versions = "1+", default = -1, ignorable)]
     pub leader_epoch: i32,
+    /// The offset after the last one of that epoch, or -1.
     #[wire(default = -1)]
     pub end_offset: i64,
 }

@@ -11,8 +11,11 @@ use crate::uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Message)]
 #[message(request, api = Produce, response = ProduceResponse, versions = "3-13", flexible = "9+")]
 pub struct ProduceRequest {
+    /// Null outside of transactions.
     #[wire(versions = "3+", nullable = "3+", default = null)]
     pub transactional_id: Option<String>,
+    /// How many replicas must have the records before the answer: 0 none (and no answer), 1 the
+    /// leader, -1 all that are in sync.
     pub acks: i16,
     pub timeout_ms: i32,
     pub topic_data: Vec<TopicProduceData>,
@@ -20,6 +23,7 @@ pub struct ProduceRequest {
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct TopicProduceData {
+    /// Up to version 12; then the id takes its place.
     #[wire(versions = "0-12", ignorable)]
     pub name: String,
     #[wire(versions = "13+", ignorable)]
@@ -30,6 +34,7 @@ pub struct TopicProduceData {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct PartitionProduceData {
     pub index: i32,
+    /// Exactly one record batch.
     #[wire(nullable = "0+", default = null)]
     pub records: Option<Records>,
 }
@@ -40,6 +45,7 @@ pub struct ProduceResponse {
     pub responses: Vec<TopicProduceResponse>,
     #[wire(versions = "1+", ignorable)]
     pub throttle_time_ms: i32,
+    /// Addresses of the leaders that the partitions name.
     #[wire(versions = "10+", tag = 0)]
     pub node_endpoints: Vec<NodeEndpoint>,
 }
@@ -57,21 +63,26 @@ pub struct TopicProduceResponse {
 pub struct PartitionProduceResponse {
     pub index: i32,
     pub error_code: i16,
+    /// The offset of the first record, or -1.
     pub base_offset: i64,
+    /// When the broker appended, if the topic's timestamps are that time, else -1.
     #[wire(versions = "2+", default = -1, ignorable)]
     pub log_append_time_ms: i64,
     #[wire(versions = "5+", default = -1, ignorable)]
     pub log_start_offset: i64,
+    /// The records for which the whole batch was refused.
     #[wire(versions = "8+", ignorable)]
     pub record_errors: Vec<BatchIndexAndErrorMessage>,
     #[wire(versions = "8+", nullable = "8+", default = null, ignorable)]
     pub error_message: Option<String>,
+    /// Whom to ask next, after an error that says the leader has moved.
     #[wire(versions = "10+", tag = 0)]
     pub current_leader: LeaderIdAndEpoch,
 }
 
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct BatchIndexAndErrorMessage {
+    /// The record's place in its batch, from 0.
     #[wire(versions = "8+")]
     pub batch_index: i32,
     #[wire(versions = "8+", nullable = "8+", default = null)]

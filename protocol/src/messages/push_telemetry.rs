@@ -17,7 +17,9 @@ pub struct PushTelemetryRequest {
     pub client_instance_id: Uuid,
     pub subscription_id: i32,
     pub terminating: bool,
+    /// 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
     pub compression_type: i8,
+    /// OpenTelemetry's protobuf.
     pub metrics: Bytes,
 }
 

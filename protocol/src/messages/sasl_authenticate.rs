@@ -25,6 +25,7 @@ pub struct SaslAuthenticateResponse {
     #[wire(nullable = "0+")]
     pub error_message: Option<String>,
     pub auth_bytes: Bytes,
+    /// 0 if it does not end.
     #[wire(versions = "1+", ignorable)]
     pub session_lifetime_ms: i64,
 }

@@ -40,6 +40,7 @@ pub struct AcknowledgePartition {
 pub struct AcknowledgementBatch {
     pub first_offset: i64,
     pub last_offset: i64,
+    /// One for each record, or one for all: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.
     pub acknowledge_types: Vec<i8>,
 }
 

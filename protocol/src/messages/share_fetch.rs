@@ -20,6 +20,7 @@ pub struct ShareFetchRequest {
     pub group_id: Option<String>,
     #[wire(nullable = "0+")]
     pub member_id: Option<String>,
+    /// 0 opens a session, -1 closes it.
     pub share_session_epoch: i32,
     pub max_wait_ms: i32,
     pub min_bytes: i32,
@@ -29,6 +30,7 @@ pub struct ShareFetchRequest {
     pub max_records: i32,
     #[wire(versions = "1+")]
     pub batch_size: i32,
+    /// 0 whole batches, 1 never more than `max_records`.
     #[wire(versions = "2+", ignorable)]
     pub share_acquire_mode: i8,
     #[wire(versions = "2+")]
@@ -55,6 +57,7 @@ pub struct FetchPartition {
 pub struct AcknowledgementBatch {
     pub first_offset: i64,
     pub last_offset: i64,
+    /// One for each record, or one for all: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.
     pub acknowledge_types: Vec<i8>,
 }
 
@@ -95,6 +98,7 @@ pub struct PartitionData {
     pub current_leader: LeaderIdAndEpoch,
     #[wire(nullable = "0", default = null)]
     pub records: Option<Records>,
+    /// What this member may work on until the lock expires.
     pub acquired_records: Vec<AcquiredRecords>,
 }
 

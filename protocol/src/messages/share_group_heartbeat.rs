@@ -15,6 +15,7 @@ use crate::uuid::Uuid;
 pub struct ShareGroupHeartbeatRequest {
     pub group_id: String,
     pub member_id: String,
+    /// 0 joins, -1 leaves.
     pub member_epoch: i32,
     #[wire(nullable = "0+", default = null)]
     pub rack_id: Option<String>,

@@ -25,6 +25,7 @@ pub struct SyncGroupRequest {
     pub protocol_type: Option<String>,
     #[wire(versions = "5+", nullable = "5+", default = null, ignorable)]
     pub protocol_name: Option<String>,
+    /// From the leader; everybody else sends none.
     pub assignments: Vec<SyncGroupRequestAssignment>,
 }
 

@@ -23,9 +23,11 @@ pub struct UpdateFeaturesRequest {
 #[derive(Debug, Clone, PartialEq, Structure)]
 pub struct FeatureUpdateKey {
     pub feature: String,
+    /// Below 1 removes the feature's finalized level.
     pub max_version_level: i16,
     #[wire(versions = "0")]
     pub allow_downgrade: bool,
+    /// 1 upgrade only, 2 downgrade without loss, 3 downgrade with loss.
     #[wire(versions = "1+", default = 1)]
     pub upgrade_type: i8,
 }
