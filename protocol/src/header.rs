@@ -116,6 +116,29 @@ mod tests {
     }
 
     #[test]
+    fn the_client_id_keeps_its_long_length_in_flexible_headers() {
+        let client_id = Some("c".to_owned());
+        let header = RequestHeader { api_key: 18, api_version: 3, correlation_id: 7, client_id };
+        let mut writer = FrameWriter::new();
+        header.encode(&mut writer).unwrap();
+        let expected = [0, 18, 0, 3, 0, 0, 0, 7, 0, 1, b'c', 0];
+        assert_eq!(writer.into_bytes().unwrap()[..], expected);
+    }
+
+    #[test]
+    fn response_headers_round_trip() {
+        for (api, version, size) in [(ApiKey::Fetch, 12, 5), (ApiKey::ApiVersions, 5, 4)] {
+            let header = ResponseHeader { correlation_id: -3 };
+            let mut writer = FrameWriter::new();
+            header.encode(&mut writer, api.key(), version);
+            assert_eq!(writer.size(), size);
+            let mut reader = Reader::new(writer.into_bytes().unwrap());
+            assert_eq!(ResponseHeader::decode(&mut reader, api.key(), version), Ok(header));
+            reader.finish().unwrap();
+        }
+    }
+
+    #[test]
     fn request_headers_round_trip() {
         for (api_version, client_id) in [(8, None), (9, Some("client".to_owned()))] {
             let api_key = ApiKey::Produce.key();

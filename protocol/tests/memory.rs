@@ -73,7 +73,7 @@ fn check(kind: Kind, version: i16, bytes: Vec<u8>, what: &str) {
 /// One test, so that nothing else allocates meanwhile.
 #[test]
 fn memory_alive_while_decoding_is_bounded_by_the_input() {
-    for kind in Kind::of_all_apis() {
+    for kind in Kind::all() {
         let schema = kind.schema();
         for version in schema.versions.min..=schema.versions.max {
             for many in arrays(schema.root) {

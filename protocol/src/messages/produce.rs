@@ -1,8 +1,8 @@
 //! Produce (key 0), v3–v13: appends record batches to partitions.
 //! v3 transactions and batch format 2 (KIP-98) · v4 disk errors · v5 log start offset · v7 zstd ·
 //! v8 errors of single records (KIP-467) · v9 flexible encoding · v10 the current leader comes with
-//! a leadership error (KIP-951) · v11 and v12 transactional partitions are verified and then added
-//! by the broker (KIP-890) · v13 topic ids instead of names (KIP-516).
+//! a leadership error (KIP-951) · v11 abortable transaction errors · v12 adds the partitions to the
+//! transaction by itself (KIP-890) · v13 topic ids instead of names (KIP-516).
 
 use crate::message::{Message, Structure};
 use crate::record_data::Records;

@@ -19,8 +19,13 @@ impl Kind {
         ApiKey::ALL.iter().flat_map(|api| [Self::Request(*api), Self::Response(*api)])
     }
 
+    /// Everything, with what travels inside other messages and records.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::of_all_apis().chain(DATA.map(Self::Data))
+    }
+
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::of_all_apis().chain(DATA.map(Self::Data)).find(|kind| kind.schema().name() == name)
+        Self::all().find(|kind| kind.schema().name() == name)
     }
 }
 
@@ -85,7 +90,7 @@ macro_rules! dispatch {
                 }
             }
 
-            /// Decodes a message of an API and forgets it.
+            /// Decodes a message and forgets it.
             pub(crate) fn decode(self, bytes: Bytes, version: i16) -> Result<(), DecodeError> {
                 match self {
                     $(
@@ -96,7 +101,10 @@ macro_rules! dispatch {
                             messages::$module::$response::from_bytes(bytes, version).map(drop)
                         }
                     )*
-                    Self::Data(name) => panic!("{name} belongs to no API"),
+                    $(Self::Data(stringify!($data)) => {
+                        $data_module::$data::from_bytes(bytes, version).map(drop)
+                    })*
+                    Self::Data(name) => panic!("no data message {name}"),
                 }
             }
         }

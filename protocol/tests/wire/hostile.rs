@@ -10,7 +10,7 @@ use crate::encoder::{self, Seeded};
 
 /// Calls back with a few valid messages of every API and version.
 fn for_every_version(mut check: impl FnMut(Kind, i16, Vec<u8>)) {
-    for kind in Kind::of_all_apis() {
+    for kind in Kind::all() {
         let versions = kind.schema().versions;
         for version in versions.min..=versions.max {
             for seed in 0..4 {
@@ -70,7 +70,7 @@ fn changed_bytes_never_cause_a_panic() {
 #[test]
 fn random_bytes_never_cause_a_panic() {
     let mut random = Seeded::new(2);
-    for kind in Kind::of_all_apis() {
+    for kind in Kind::all() {
         let versions = kind.schema().versions;
         for version in versions.min - 1..=versions.max + 1 {
             for _ in 0..64 {
