@@ -1,12 +1,37 @@
 //! The controller: what the cluster consists of, and who decides changes to it.
 //!
-//! [`records`] is what the metadata log holds and [`image`] what it adds up to.
+//! [`records`] is what the metadata log holds and `image` what it adds up to. Decisions are pure
+//! functions of an image, one file per request: they say what to append and what to answer.
 
+mod assignment;
+mod brokers;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod decision;
+mod delete_topics;
+mod elections;
 mod image;
+mod placement;
+mod producer_ids;
 pub mod records;
+mod topic_name;
 
+#[cfg(test)]
+mod testing;
+
+pub use assignment::AssignmentError;
+pub use brokers::{BrokerRegistration, RegisterBrokerError};
+pub use configs::{AlterConfigError, Alteration, ResourceName, Step, TopicConfigError};
+pub use create_partitions::CreatePartitionsError;
+pub use create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic};
+pub use delete_topics::{DeleteTopicError, TopicReference};
+pub use elections::{ElectionError, ElectionType, TopicElections};
 pub use image::{
     BrokerImage, CONSUMER_OFFSETS, Configs, MetadataImage, PartitionImage, ReplayError, TopicImage,
     is_internal_topic,
 };
+pub use placement::TooFewBrokers;
+pub use producer_ids::{NoProducerIds, ProducerIdBlock};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};
+pub use topic_name::{TopicNameError, check_topic_name};

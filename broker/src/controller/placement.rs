@@ -1,0 +1,152 @@
+//! Where the replicas of new partitions go.
+//!
+//! Leaders are spread evenly over the brokers, the replicas of one partition over different racks
+//! as far as there are enough, and the followers of one leader over many brokers, so that its load
+//! does not fall on a single one when it dies. Pure: the start of the rotation comes in.
+
+use flumen_protocol::Uuid;
+
+use super::image::{BrokerImage, MetadataImage};
+use super::records::PartitionRecord;
+
+/// There are not enough brokers in service for so many replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Unable to replicate the partition {wanted} time(s): only {available} broker(s) are in service"
+)]
+pub struct TooFewBrokers {
+    /// The replicas asked for.
+    pub wanted: i16,
+    /// The brokers there are.
+    pub available: usize,
+}
+
+/// Chooses `replicas` brokers for each of `count` partitions, the first of each as leader.
+///
+/// `start` picks the broker of the first leader; partitions added later go on from there when it
+/// grows by the number of partitions there are.
+pub(super) fn place(
+    image: &MetadataImage,
+    count: usize,
+    replicas: i16,
+    start: usize,
+) -> Result<Vec<Vec<i32>>, TooFewBrokers> {
+    let circle = racks_in_turn(image);
+    let width = usize::try_from(replicas).unwrap_or_default();
+    if width == 0 || width > circle.len() {
+        return Err(TooFewBrokers { wanted: replicas, available: circle.len() });
+    }
+    Ok((0..count).map(|partition| choose(&circle, width, start.wrapping_add(partition))).collect())
+}
+
+/// The brokers in service, ordered so that neighbours stand in different racks.
+fn racks_in_turn(image: &MetadataImage) -> Vec<&BrokerImage> {
+    let mut brokers: Vec<(usize, &BrokerImage)> = Vec::new();
+    for broker in image.live_brokers() {
+        let before = brokers.iter().filter(|(_, other)| other.rack == broker.rack).count();
+        brokers.push((before, broker));
+    }
+    brokers.sort_by_key(|(turn, broker)| (*turn, broker.rack.clone(), broker.id));
+    brokers.into_iter().map(|(_, broker)| broker).collect()
+}
+
+fn choose(circle: &[&BrokerImage], width: usize, turn: usize) -> Vec<i32> {
+    let size = circle.len();
+    let leader = circle[turn % size];
+    // Each time round the circle the followers move on by one, so that a leader's followers differ.
+    let shift = if size > 2 { (turn / size) % (size - 1) } else { 0 };
+    let followers =
+        (0..size - 1).map(|step| circle[(turn + 1 + (step + shift) % (size - 1)) % size]);
+
+    let mut chosen = vec![leader];
+    let mut spare = Vec::new();
+    for broker in followers {
+        if chosen.iter().all(|other| other.rack != broker.rack) {
+            chosen.push(broker);
+        } else {
+            spare.push(broker);
+        }
+    }
+    chosen.extend(spare);
+    chosen.truncate(width);
+    chosen.into_iter().map(|broker| broker.id).collect()
+}
+
+/// The record of a new partition on `replicas`.
+///
+/// Those in service are in sync, for there is nothing yet to be behind in.
+pub(super) fn new_partition(
+    image: &MetadataImage,
+    topic_id: Uuid,
+    partition_index: i32,
+    replicas: Vec<i32>,
+) -> PartitionRecord {
+    let directory = |id: &i32| {
+        image.broker(*id).and_then(|broker| broker.directories.first().copied()).unwrap_or_default()
+    };
+    let in_sync: Vec<i32> = replicas.iter().copied().filter(|id| image.is_live(*id)).collect();
+    PartitionRecord {
+        topic_id,
+        partition_index,
+        directories: replicas.iter().map(directory).collect(),
+        leader: in_sync.first().copied(),
+        in_sync,
+        eligible: Vec::new(),
+        replicas,
+        leader_epoch: 0,
+        partition_epoch: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::super::testing::image_of_brokers;
+    use super::*;
+
+    #[test]
+    fn leaders_are_spread_evenly_and_replicas_are_distinct() {
+        for brokers in 1_usize..=7 {
+            let image = image_of_brokers(brokers, &[]);
+            for replicas in 1..=brokers {
+                let width = i16::try_from(replicas).unwrap();
+                let placed = place(&image, brokers * 6, width, 5).unwrap();
+                let mut leads = BTreeMap::<i32, usize>::new();
+                for partition in &placed {
+                    *leads.entry(partition[0]).or_default() += 1;
+                    assert_eq!(partition.iter().collect::<BTreeSet<_>>().len(), replicas);
+                }
+                assert!(leads.values().all(|count| *count == 6), "{brokers}: {leads:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn replicas_stand_in_different_racks_as_far_as_there_are_racks() {
+        let image = image_of_brokers(6, &["a", "a", "b", "b", "c", "c"]);
+        for partition in place(&image, 60, 3, 1).unwrap() {
+            let racks: BTreeSet<_> =
+                partition.iter().map(|id| image.broker(*id).unwrap().rack.clone()).collect();
+            assert_eq!(racks.len(), 3, "{partition:?}");
+        }
+        assert_eq!(place(&image, 1, 4, 0).unwrap()[0].len(), 4);
+    }
+
+    #[test]
+    fn the_followers_of_one_leader_differ() {
+        let image = image_of_brokers(4, &[]);
+        let placed = place(&image, 24, 2, 0).unwrap();
+        let followers: BTreeSet<i32> =
+            placed.iter().filter(|p| p[0] == placed[0][0]).map(|p| p[1]).collect();
+        assert_eq!(followers.len(), 3);
+    }
+
+    #[test]
+    fn too_few_brokers_are_counted() {
+        let image = image_of_brokers(2, &[]);
+        let error = TooFewBrokers { wanted: 3, available: 2 };
+        assert_eq!(place(&image, 1, 3, 0), Err(error));
+        assert!(place(&image, 1, 0, 0).is_err());
+    }
+}

@@ -1,0 +1,390 @@
+//! The disk of the metadata quorum: the log, and the few facts that lie beside it.
+//!
+//! Everything is in one directory, `__cluster_metadata-0`: the segments of the log, whose offsets
+//! are Raft's indexes, and `quorum-state`, which holds the vote and what was cut off the front of the
+//! log. Writes that must be durable are carried out one after the other in the order they were
+//! asked for, off the async threads; appends that wait together share one sync.
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flumen_client::connection::Seams;
+use flumen_protocol::FileSource;
+use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
+use flumen_storage::vfs::Vfs;
+use flumen_storage::{LogConfig, OpenContext, PartitionLog};
+use openraft::storage::IOFlushed;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::durable_file;
+use super::types::{
+    Entry, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
+};
+
+const STATE_FILE: &str = "quorum-state";
+
+/// So that a snapshot soon lets whole segments go.
+const SEGMENT_BYTES: u32 = 8 << 20;
+
+/// How much of the log is read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// What Raft must not forget and the log does not hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// Term, node and whether a quorum granted it.
+    vote: Option<(u64, u64, bool)>,
+    /// Term and index of the last entry that was cut off the front.
+    purged: Option<(u64, u64)>,
+}
+
+/// The directory of the metadata quorum.
+pub(super) struct Disk {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    seams: Seams,
+    log: Mutex<PartitionLog>,
+    state: Mutex<State>,
+    last: Mutex<Option<LogId>>,
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    is_running: bool,
+}
+
+enum Job {
+    /// Makes the log durable.
+    Flush(IOFlushed<TypeConfig>),
+    /// Anything else.
+    Work(Box<dyn FnOnce() + Send>),
+}
+
+impl Disk {
+    /// Opens the directory, creating it if there is none.
+    pub(super) fn open(vfs: Arc<dyn Vfs>, dir: &Path, seams: Seams) -> io::Result<Self> {
+        let config = LogConfig {
+            segment_bytes: SEGMENT_BYTES,
+            segment_ms: i64::MAX,
+            retention_ms: None,
+            delete: false,
+            ..LogConfig::default()
+        };
+        let state_path = dir.join(STATE_FILE);
+        let state: State = match durable_file::read(&*vfs, &state_path)? {
+            Some(content) => rmp_serde::from_slice(&content).map_err(invalid)?,
+            None => State::default(),
+        };
+        // All of the log is checked at every start: it is short, and nothing else says how far it
+        // had been synced.
+        let context = OpenContext {
+            clean_shutdown: false,
+            recovery_point: 0,
+            now_ms: seams.clock.wall_ms(),
+        };
+        let log = PartitionLog::open(Arc::clone(&vfs), dir, Arc::new(config), context)
+            .map_err(io::Error::other)?;
+        let disk = Self {
+            vfs,
+            dir: dir.to_owned(),
+            seams,
+            log: Mutex::new(log),
+            state: Mutex::new(state),
+            last: Mutex::default(),
+            jobs: Mutex::default(),
+        };
+        disk.finish_purge()?;
+        *disk.last.lock() = disk.find_last()?;
+        Ok(disk)
+    }
+
+    pub(super) fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.vfs
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes of the log.
+    pub(super) fn size(&self) -> u64 {
+        self.log.lock().size()
+    }
+
+    /// What was purged is noted before it goes: a crash between leaves the second half to us.
+    fn finish_purge(&self) -> io::Result<()> {
+        match self.purged() {
+            Some(purged) => self.cut_front(offset(purged.index)? + 1),
+            None => Ok(()),
+        }
+    }
+
+    fn find_last(&self) -> io::Result<Option<LogId>> {
+        let (start, end) = {
+            let log = self.log.lock();
+            (log.log_start_offset(), log.log_end_offset())
+        };
+        if start == end {
+            return Ok(self.purged());
+        }
+        let entries = self.read(index(end - 1)?, index(end)?)?;
+        match entries.last() {
+            Some(entry) => Ok(Some(entry.log_id)),
+            None => Err(invalid("the metadata log has no entry at its end")),
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<LogId> {
+        *self.last.lock()
+    }
+
+    pub(super) fn purged(&self) -> Option<LogId> {
+        self.state.lock().purged.map(log_id)
+    }
+
+    pub(super) fn vote(&self) -> Option<Vote> {
+        self.state.lock().vote.map(|(term, node, is_granted)| {
+            if is_granted { Vote::new_committed(term, node) } else { Vote::new(term, node) }
+        })
+    }
+
+    /// Notes a vote; it is durable when this returns.
+    pub(super) async fn save_vote(self: &Arc<Self>, vote: &Vote) -> io::Result<()> {
+        let stored = (vote.leader_id.term, vote.leader_id.voted_for, vote.committed);
+        self.change_state(move |state| state.vote = Some(stored)).await
+    }
+
+    async fn change_state(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut State) + Send + 'static,
+    ) -> io::Result<()> {
+        let disk = Arc::clone(self);
+        self.run(move || {
+            let mut changed = disk.state.lock().clone();
+            change(&mut changed);
+            let content = rmp_serde::to_vec(&changed).map_err(io::Error::other)?;
+            durable_file::replace(&*disk.vfs, &disk.dir.join(STATE_FILE), &content)?;
+            *disk.state.lock() = changed;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes entries, which can be read at once; `flushed` hears when they are durable.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        entries: impl Iterator<Item = Entry>,
+        flushed: IOFlushed<TypeConfig>,
+    ) -> io::Result<()> {
+        let mut batch: Option<(u64, BatchBuilder)> = None;
+        let mut last = None;
+        for entry in entries {
+            let (term, at) = term_and_index(&entry.log_id);
+            let value = StoredEntry::encode(&entry)?;
+            let mut builder = match batch.take() {
+                Some((same, builder)) if same == term => builder,
+                other => {
+                    self.write(other)?;
+                    new_batch(term, offset(at)?)?
+                }
+            };
+            builder.append(self.seams.clock.wall_ms(), None, Some(&value), &[]).map_err(invalid)?;
+            batch = Some((term, builder));
+            last = Some(entry.log_id);
+        }
+        self.write(batch)?;
+        if last.is_some() {
+            *self.last.lock() = last;
+        }
+        self.enqueue(Job::Flush(flushed));
+        Ok(())
+    }
+
+    fn write(&self, batch: Option<(u64, BatchBuilder)>) -> io::Result<()> {
+        let Some((_, builder)) = batch else { return Ok(()) };
+        let records = builder.build();
+        let appended = self.log.lock().append_as_follower(records, self.seams.clock.wall_ms());
+        appended.map(|_| ()).map_err(io::Error::other)
+    }
+
+    /// The entries from `from` to before `to`, as far as they are there.
+    pub(super) fn read(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+        let (mut next, end) = {
+            let log = self.log.lock();
+            (offset(from)?.max(log.log_start_offset()), offset(to)?.min(log.log_end_offset()))
+        };
+        let mut entries = Vec::new();
+        while next < end {
+            let segments = {
+                let log = self.log.lock();
+                log.read(next, READ_BYTES, true, log.log_end_offset())
+                    .map_err(io::Error::other)?
+                    .segments
+            };
+            let before = next;
+            for range in segments {
+                let mut bytes = vec![0; range.size];
+                range.source.read_exact_at(&mut bytes, range.position)?;
+                for batch in Batches::new(Bytes::from(bytes)) {
+                    let batch = batch.map_err(invalid)?;
+                    batch.verify_crc().map_err(invalid)?;
+                    for record in batch.records(usize::MAX).map_err(invalid)? {
+                        let record = record.map_err(invalid)?;
+                        if (next..end).contains(&record.offset) {
+                            let value = record.value.unwrap_or_default();
+                            entries.push(StoredEntry::decode(index(record.offset)?, &value)?);
+                            next = record.offset + 1;
+                        }
+                    }
+                }
+            }
+            if next == before {
+                return Err(invalid("the metadata log has a gap"));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Removes what lies after `last`, or everything.
+    pub(super) async fn truncate_after(self: &Arc<Self>, last: Option<LogId>) -> io::Result<()> {
+        let disk = Arc::clone(self);
+        self.run(move || {
+            let end = match last {
+                Some(last) => offset(last.index)? + 1,
+                None => 0,
+            };
+            let mut log = disk.log.lock();
+            log.truncate_to(end, disk.seams.clock.wall_ms()).map_err(io::Error::other)?;
+            *disk.last.lock() = last;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes what lies up to `upto`: a snapshot holds it.
+    pub(super) async fn purge(self: &Arc<Self>, upto: LogId) -> io::Result<()> {
+        let purged = term_and_index(&upto);
+        self.change_state(move |state| state.purged = Some(purged)).await?;
+        let disk = Arc::clone(self);
+        self.run(move || {
+            disk.cut_front(offset(upto.index)? + 1)?;
+            let mut last = disk.last.lock();
+            if last.is_none_or(|last| last.index <= upto.index) {
+                *last = Some(upto);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn cut_front(&self, start: i64) -> io::Result<()> {
+        let mut log = self.log.lock();
+        let cut = if start > log.log_end_offset() {
+            // A snapshot from the leader reaches past all that is here.
+            log.restart_at(start, self.seams.clock.wall_ms())
+        } else {
+            log.advance_log_start_offset(start)
+        };
+        cut.map_err(io::Error::other)
+    }
+
+    /// Runs `work` after everything asked for before, off the async threads.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        work: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.enqueue(Job::Work(Box::new(move || {
+            // Nobody may be waiting any more; the work counts all the same.
+            drop(sender.send(work()));
+        })));
+        receiver.await.map_err(io::Error::other)?
+    }
+
+    fn enqueue(self: &Arc<Self>, job: Job) {
+        let starts = {
+            let mut jobs = self.jobs.lock();
+            jobs.waiting.push_back(job);
+            !mem::replace(&mut jobs.is_running, true)
+        };
+        if starts {
+            let disk = Arc::clone(self);
+            self.seams.spawn.blocking(Box::new(move || disk.work_off()));
+        }
+    }
+
+    fn work_off(&self) {
+        loop {
+            let jobs = {
+                let mut jobs = self.jobs.lock();
+                jobs.is_running = !jobs.waiting.is_empty();
+                mem::take(&mut jobs.waiting)
+            };
+            if jobs.is_empty() {
+                return;
+            }
+            let mut flushes = Vec::new();
+            for job in jobs {
+                match job {
+                    Job::Flush(flushed) => flushes.push(flushed),
+                    Job::Work(work) => {
+                        self.flush(mem::take(&mut flushes));
+                        work();
+                    }
+                }
+            }
+            self.flush(flushes);
+        }
+    }
+
+    fn flush(&self, flushes: Vec<IOFlushed<TypeConfig>>) {
+        if flushes.is_empty() {
+            return;
+        }
+        let synced = self.sync();
+        for flushed in flushes {
+            let result = match &synced {
+                Ok(()) => Ok(()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+            flushed.io_completed(result);
+        }
+    }
+
+    /// Syncs the log without holding its lock, so that entries can be written meanwhile.
+    fn sync(&self) -> io::Result<()> {
+        let plan = self.log.lock().flush_plan().map_err(io::Error::other)?;
+        let Some(plan) = plan else { return Ok(()) };
+        if let Err(error) = plan.file.sync_data() {
+            self.log.lock().set_offline();
+            return Err(error);
+        }
+        self.log.lock().mark_flushed(&plan);
+        Ok(())
+    }
+}
+
+fn new_batch(term: u64, base_offset: i64) -> io::Result<(BatchBuilder)> {
+    let partition_leader_epoch = i32::try_from(term).map_err(invalid)?;
+    Ok(BatchBuilder::new(BatchOptions {
+        base_offset,
+        partition_leader_epoch,
+        ..BatchOptions::default()
+    }))
+}
+
+fn offset(index: u64) -> io::Result<i64> {
+    i64::try_from(index).map_err(invalid)
+}
+
+fn index(offset: i64) -> io::Result<u64> {
+    u64::try_from(offset).map_err(invalid)
+}

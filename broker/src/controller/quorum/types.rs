@@ -1,0 +1,121 @@
+//! The types that Raft is told to work with, and their form on disk.
+//!
+//! What is stored is declared here in our own words and not as openraft's types: their layout is not
+//! ours to promise, and a metadata log outlives the version that wrote it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+
+use openraft::impls::leader_id_std;
+use openraft::{BasicNode, EntryPayload};
+use serde::{Deserialize, Serialize};
+
+use crate::controller::records::MetadataRecord;
+
+/// Metadata records that are appended together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::controller) struct Proposal(pub(in crate::controller) Vec<MetadataRecord>);
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} metadata records", self.0.len())
+    }
+}
+
+openraft::declare_raft_types!(
+    /// One leader per term, as Kafka's leader epoch of the metadata log demands.
+    pub(super) TypeConfig:
+        D = Proposal,
+        R = (),
+        NodeId = u64,
+        Node = BasicNode,
+        Term = u64,
+        LeaderId = leader_id_std::LeaderId<u64, u64>,
+        Responder<T> = openraft::impls::OneshotResponder<Self, T> where T: openraft::OptionalSend + 'static,
+        AsyncRuntime = super::runtime::SeamRuntime,
+);
+
+pub(super) type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub(super) type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub(super) type Entry = openraft::alias::EntryOf<TypeConfig>;
+pub(super) type Membership = openraft::Membership<u64, BasicNode>;
+pub(super) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub(super) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, bytes::Bytes>;
+
+pub(super) fn log_id((term, index): (u64, u64)) -> LogId {
+    LogId::new(leader_id_std::CommittedLeaderId::new(term), index)
+}
+
+pub(super) fn term_and_index(id: &LogId) -> (u64, u64) {
+    (id.leader_id.term, id.index)
+}
+
+/// One entry of the metadata log, as the value of a record; its index is the record's offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredEntry {
+    term: u64,
+    payload: StoredPayload,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum StoredPayload {
+    /// What a new leader appends to learn how far the log is committed.
+    Blank,
+    Records(Vec<MetadataRecord>),
+    Members(Members),
+}
+
+/// Who votes, and where everybody is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Members {
+    /// More than one set while voters change.
+    voters: Vec<BTreeSet<u64>>,
+    addresses: BTreeMap<u64, String>,
+}
+
+impl StoredEntry {
+    pub(super) fn encode(entry: &Entry) -> io::Result<Vec<u8>> {
+        let payload = match &entry.payload {
+            EntryPayload::Blank => StoredPayload::Blank,
+            EntryPayload::Normal(proposal) => StoredPayload::Records(proposal.0.clone()),
+            EntryPayload::Membership(membership) => StoredPayload::Members(membership.into()),
+        };
+        let stored = Self { term: entry.log_id.leader_id.term, payload };
+        rmp_serde::to_vec(&stored).map_err(io::Error::other)
+    }
+
+    pub(super) fn decode(index: u64, bytes: &[u8]) -> io::Result<Entry> {
+        let stored: Self = rmp_serde::from_slice(bytes).map_err(invalid)?;
+        let payload = match stored.payload {
+            StoredPayload::Blank => EntryPayload::Blank,
+            StoredPayload::Records(records) => EntryPayload::Normal(Proposal(records)),
+            StoredPayload::Members(members) => EntryPayload::Membership(members.try_into()?),
+        };
+        Ok(Entry { log_id: log_id((stored.term, index)), payload })
+    }
+}
+
+impl From<&Membership> for Members {
+    fn from(membership: &Membership) -> Self {
+        Self {
+            voters: membership.get_joint_config().clone(),
+            addresses: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
+        }
+    }
+}
+
+impl TryFrom<Members> for Membership {
+    type Error = io::Error;
+
+    fn try_from(members: Members) -> io::Result<Self> {
+        let nodes = members.addresses.into_iter().map(|(id, addr)| (id, BasicNode { addr }));
+        Self::new(members.voters, nodes.collect::<BTreeMap<_, _>>()).map_err(invalid)
+    }
+}
+
+/// For what was read and makes no sense.
+pub(super) fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
