@@ -118,7 +118,6 @@ fn add_partitions(
             .collect::<Result<_, _>>()?,
         None => {
             // Goes on where the existing leaders end, so that the whole topic stays even.
-            let width = i16::try_from(width).expect("no more than there are brokers");
             place(image, added, width, count)?
         }
     };

@@ -27,9 +27,9 @@ pub struct CreatedTopic {
     /// Its id.
     pub id: Uuid,
     /// How many partitions it has.
-    pub partitions: i32,
+    pub partitions: usize,
     /// How many replicas each has.
-    pub replication_factor: i16,
+    pub replication_factor: usize,
     /// The settings it has of its own.
     pub configs: Configs,
 }
@@ -150,8 +150,8 @@ fn create_topic(
     let replicas = assignments.first().map_or(0, Vec::len);
     let created = CreatedTopic {
         id: new_topic_id(image, rng),
-        partitions: i32::try_from(assignments.len()).expect("limited per request"),
-        replication_factor: i16::try_from(replicas).expect("no more than there are brokers"),
+        partitions: assignments.len(),
+        replication_factor: replicas,
         configs,
     };
     let records = topic_records(image, &topic.name, &created, assignments);
@@ -189,9 +189,10 @@ fn place_automatically(
         usize::try_from(count).ok().filter(|n| *n > 0).ok_or(CreateTopicError::Partitions)?;
     let replicas = match topic.replication_factor {
         -1 => config.replication.replication_factor(image.live_brokers().count()),
-        replicas if replicas > 0 => replicas,
-        _ => return Err(CreateTopicError::ReplicationFactor),
+        replicas => replicas,
     };
+    let replicas = usize::try_from(replicas).ok().filter(|replicas| *replicas > 0);
+    let replicas = replicas.ok_or(CreateTopicError::ReplicationFactor)?;
     // The remainder alone counts, so the upper half of the number may go.
     let start = usize::try_from(rng.next_u64() >> 32).unwrap_or_default();
     Ok(place(image, count, replicas, start)?)

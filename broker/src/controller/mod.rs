@@ -1,7 +1,8 @@
 //! The controller: what the cluster consists of, and who decides changes to it.
 //!
 //! [`records`] is what the metadata log holds and `image` what it adds up to. Decisions are pure
-//! functions of an image, one file per request: they say what to append and what to answer.
+//! functions of an image, one file per request: they say what to append and what to answer. `runtime`
+//! makes them one after the other and `quorum` keeps them. [`Controller`] is what others see.
 
 mod assignment;
 mod brokers;
@@ -11,10 +12,13 @@ mod create_topics;
 mod decision;
 mod delete_topics;
 mod elections;
+mod handle;
 mod image;
 mod placement;
 mod producer_ids;
+mod quorum;
 pub mod records;
+mod runtime;
 mod topic_name;
 
 #[cfg(test)]
@@ -27,11 +31,13 @@ pub use create_partitions::CreatePartitionsError;
 pub use create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic};
 pub use delete_topics::{DeleteTopicError, TopicReference};
 pub use elections::{ElectionError, ElectionType, TopicElections};
+pub use handle::{Controller, ProducerIdError};
 pub use image::{
     BrokerImage, CONSUMER_OFFSETS, Configs, MetadataImage, PartitionImage, ReplayError, TopicImage,
     is_internal_topic,
 };
 pub use placement::TooFewBrokers;
 pub use producer_ids::{NoProducerIds, ProducerIdBlock};
+pub use quorum::{NotLeader, QuorumError, QuorumStatus};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};
 pub use topic_name::{TopicNameError, check_topic_name};

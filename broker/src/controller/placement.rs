@@ -16,7 +16,7 @@ use super::records::PartitionRecord;
 )]
 pub struct TooFewBrokers {
     /// The replicas asked for.
-    pub wanted: i16,
+    pub wanted: usize,
     /// The brokers there are.
     pub available: usize,
 }
@@ -28,15 +28,16 @@ pub struct TooFewBrokers {
 pub(super) fn place(
     image: &MetadataImage,
     count: usize,
-    replicas: i16,
+    replicas: usize,
     start: usize,
 ) -> Result<Vec<Vec<i32>>, TooFewBrokers> {
     let circle = racks_in_turn(image);
-    let width = usize::try_from(replicas).unwrap_or_default();
-    if width == 0 || width > circle.len() {
+    if replicas == 0 || replicas > circle.len() {
         return Err(TooFewBrokers { wanted: replicas, available: circle.len() });
     }
-    Ok((0..count).map(|partition| choose(&circle, width, start.wrapping_add(partition))).collect())
+    Ok((0..count)
+        .map(|partition| choose(&circle, replicas, start.wrapping_add(partition)))
+        .collect())
 }
 
 /// The brokers in service, ordered so that neighbours stand in different racks.
@@ -110,8 +111,7 @@ mod tests {
         for brokers in 1_usize..=7 {
             let image = image_of_brokers(brokers, &[]);
             for replicas in 1..=brokers {
-                let width = i16::try_from(replicas).unwrap();
-                let placed = place(&image, brokers * 6, width, 5).unwrap();
+                let placed = place(&image, brokers * 6, replicas, 5).unwrap();
                 let mut leads = BTreeMap::<i32, usize>::new();
                 for partition in &placed {
                     *leads.entry(partition[0]).or_default() += 1;

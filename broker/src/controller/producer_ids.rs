@@ -17,6 +17,12 @@ pub struct ProducerIdBlock {
     end: i64,
 }
 
+impl ProducerIdBlock {
+    pub(super) fn is_empty(&self) -> bool {
+        self.next == self.end
+    }
+}
+
 impl Iterator for ProducerIdBlock {
     type Item = i64;
 

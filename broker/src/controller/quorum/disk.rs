@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flumen_client::connection::Seams;
-use flumen_protocol::FileSource;
 use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
 use flumen_storage::vfs::Vfs;
 use flumen_storage::{LogConfig, OpenContext, PartitionLog};
@@ -23,9 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::durable_file;
-use super::types::{
-    Entry, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
-};
+use super::types::{Entry, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index};
 
 const STATE_FILE: &str = "quorum-state";
 
@@ -85,11 +82,8 @@ impl Disk {
         };
         // All of the log is checked at every start: it is short, and nothing else says how far it
         // had been synced.
-        let context = OpenContext {
-            clean_shutdown: false,
-            recovery_point: 0,
-            now_ms: seams.clock.wall_ms(),
-        };
+        let context =
+            OpenContext { clean_shutdown: false, recovery_point: 0, now_ms: seams.clock.wall_ms() };
         let log = PartitionLog::open(Arc::clone(&vfs), dir, Arc::new(config), context)
             .map_err(io::Error::other)?;
         let disk = Self {
@@ -196,7 +190,7 @@ impl Disk {
                     new_batch(term, offset(at)?)?
                 }
             };
-            builder.append(self.seams.clock.wall_ms(), None, Some(&value), &[]).map_err(invalid)?;
+            builder.append(self.seams.clock.wall_ms(), None, Some(&value), &[]);
             batch = Some((term, builder));
             last = Some(entry.log_id);
         }
@@ -213,6 +207,15 @@ impl Disk {
         let records = builder.build();
         let appended = self.log.lock().append_as_follower(records, self.seams.clock.wall_ms());
         appended.map(|_| ()).map_err(io::Error::other)
+    }
+
+    /// Writes a value of a test's own making as the next entry.
+    #[cfg(test)]
+    pub(super) fn append_raw(&self, value: &[u8]) {
+        let mut builder = new_batch(9, self.log.lock().log_end_offset()).unwrap();
+        builder.append(0, None, Some(value), &[]);
+        self.write(Some((9, builder))).unwrap();
+        self.sync().unwrap();
     }
 
     /// The entries from `from` to before `to`, as far as they are there.
@@ -262,8 +265,10 @@ impl Disk {
                 None => 0,
             };
             let mut log = disk.log.lock();
-            log.truncate_to(end, disk.seams.clock.wall_ms()).map_err(io::Error::other)?;
-            *disk.last.lock() = last;
+            if end < log.log_end_offset() {
+                log.truncate_to(end, disk.seams.clock.wall_ms()).map_err(io::Error::other)?;
+                *disk.last.lock() = last;
+            }
             Ok(())
         })
         .await
@@ -372,7 +377,7 @@ impl Disk {
     }
 }
 
-fn new_batch(term: u64, base_offset: i64) -> io::Result<(BatchBuilder)> {
+fn new_batch(term: u64, base_offset: i64) -> io::Result<BatchBuilder> {
     let partition_leader_epoch = i32::try_from(term).map_err(invalid)?;
     Ok(BatchBuilder::new(BatchOptions {
         base_offset,

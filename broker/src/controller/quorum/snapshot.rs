@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable_file;
 use super::types::{
-    Membership, Members, SnapshotMeta, StoredMembership, invalid, log_id, term_and_index,
+    Members, Membership, SnapshotMeta, StoredMembership, invalid, log_id, term_and_index,
 };
 use crate::controller::image::MetadataImage;
 use crate::controller::records::MetadataRecord;
@@ -40,7 +40,7 @@ pub(super) fn encode(meta: &SnapshotMeta, image: &MetadataImage) -> io::Result<B
     };
     let value = rmp_serde::to_vec(&body).map_err(io::Error::other)?;
     let mut batch = BatchBuilder::new(BatchOptions::default());
-    batch.append(0, None, Some(&value), &[]).map_err(invalid)?;
+    batch.append(0, None, Some(&value), &[]);
     Ok(batch.build())
 }
 
@@ -68,7 +68,12 @@ pub(super) fn decode(bytes: &Bytes) -> io::Result<(SnapshotMeta, MetadataImage)>
 }
 
 /// Makes a snapshot durable and removes those before it.
-pub(super) fn save(vfs: &dyn Vfs, dir: &Path, meta: &SnapshotMeta, bytes: &Bytes) -> io::Result<()> {
+pub(super) fn save(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    meta: &SnapshotMeta,
+    bytes: &Bytes,
+) -> io::Result<()> {
     let (term, end) = match &meta.last_log_id {
         Some(last) => (last.leader_id.term, last.index + 1),
         None => (0, 0),

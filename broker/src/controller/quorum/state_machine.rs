@@ -98,10 +98,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        let meta = SnapshotMeta {
-            last_log_id: self.applied,
-            last_membership: self.membership.clone(),
-        };
+        let meta =
+            SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
         SnapshotBuilder { meta, image: self.image.clone(), disk: Arc::clone(&self.disk) }
     }
 
@@ -149,9 +147,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let bytes = snapshot::encode(&self.meta, &self.image)?;
         let disk = Arc::clone(&self.disk);
         let (meta, content) = (self.meta.clone(), bytes.clone());
-        self.disk
-            .run(move || snapshot::save(&**disk.vfs(), disk.dir(), &meta, &content))
-            .await?;
+        self.disk.run(move || snapshot::save(&**disk.vfs(), disk.dir(), &meta, &content)).await?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: bytes })
     }
 }

@@ -7,8 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 
+use bytes::Bytes;
+use openraft::async_runtime::Oneshot;
 use openraft::impls::leader_id_std;
+use openraft::raft::ClientWriteResult;
+use openraft::vote::RaftLeaderId;
 use openraft::{BasicNode, EntryPayload};
+use openraft_rt_tokio::TokioOneshot;
 use serde::{Deserialize, Serialize};
 
 use crate::controller::records::MetadataRecord;
@@ -32,20 +37,26 @@ openraft::declare_raft_types!(
         Node = BasicNode,
         Term = u64,
         LeaderId = leader_id_std::LeaderId<u64, u64>,
-        Responder<T> = openraft::impls::OneshotResponder<Self, T> where T: openraft::OptionalSend + 'static,
         AsyncRuntime = super::runtime::SeamRuntime,
 );
 
-pub(super) type LogId = openraft::alias::LogIdOf<TypeConfig>;
-pub(super) type Vote = openraft::alias::VoteOf<TypeConfig>;
-pub(super) type Entry = openraft::alias::EntryOf<TypeConfig>;
+type LeaderId = leader_id_std::LeaderId<u64, u64>;
+type CommittedLeaderId = <LeaderId as RaftLeaderId>::Committed;
+type Payload = EntryPayload<Proposal, u64, BasicNode>;
+
+pub(super) type LogId = openraft::LogId<CommittedLeaderId>;
+pub(super) type Vote = openraft::Vote<LeaderId>;
+pub(super) type Entry = openraft::Entry<CommittedLeaderId, Payload>;
 pub(super) type Membership = openraft::Membership<u64, BasicNode>;
-pub(super) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
-pub(super) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-pub(super) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, bytes::Bytes>;
+pub(super) type StoredMembership = openraft::StoredMembership<CommittedLeaderId, u64, BasicNode>;
+pub(super) type SnapshotMeta = openraft::SnapshotMeta<CommittedLeaderId, u64, BasicNode>;
+pub(super) type Snapshot = openraft::Snapshot<CommittedLeaderId, u64, BasicNode, Bytes>;
+
+/// Hears what became of a proposal.
+pub(super) type Outcome = <TokioOneshot as Oneshot>::Receiver<ClientWriteResult<TypeConfig>>;
 
 pub(super) fn log_id((term, index): (u64, u64)) -> LogId {
-    LogId::new(leader_id_std::CommittedLeaderId::new(term), index)
+    LogId::new(CommittedLeaderId::from(term), index)
 }
 
 pub(super) fn term_and_index(id: &LogId) -> (u64, u64) {

@@ -1,0 +1,289 @@
+//! What the rest of the broker sees of the controller.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use flumen_client::connection::Seams;
+use flumen_protocol::messages::create_partitions::CreatePartitionsTopic;
+use flumen_protocol::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+};
+use flumen_storage::vfs::Vfs;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+use super::brokers::{BrokerRegistration, RegisterBrokerError, found_cluster, register_broker};
+use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs};
+use super::create_partitions::{CreatePartitionsError, create_partitions};
+use super::create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic, create_topics};
+use super::decision::Decision;
+use super::delete_topics::{DeleteTopicError, TopicReference, delete_topics};
+use super::elections::{ElectionType, TopicElections, elect_leaders};
+use super::image::MetadataImage;
+use super::producer_ids::{NoProducerIds, ProducerIdBlock, allocate_producer_ids};
+use super::quorum::{NotLeader, Published, Quorum, QuorumError, QuorumStatus};
+use super::records::ConfigResource;
+use super::runtime::{Asked, Decider, QUEUE_SIZE, Question, SnapshotRule};
+use crate::config::{BrokerConfig, Settings};
+
+/// The metadata of the cluster, and the way to change it.
+///
+/// Reading is cheap and never waits. A change is answered when it is committed and in the published
+/// image, so that whoever is answered finds it there.
+pub struct Controller {
+    node_id: i32,
+    config: Arc<BrokerConfig>,
+    seams: Seams,
+    quorum: Arc<Quorum>,
+    published: Arc<Published>,
+    questions: mpsc::Sender<Box<dyn Question>>,
+    producer_ids: Mutex<ProducerIdBlock>,
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller").field("node_id", &self.node_id).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no producer id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProducerIdError {
+    /// Nobody can hand out a block now.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// There are none left.
+    #[error(transparent)]
+    Exhausted(#[from] NoProducerIds),
+}
+
+/// Starting and stopping.
+impl Controller {
+    /// Opens the metadata in the data directory, whose lock the caller holds, and founds the
+    /// cluster if there is none.
+    ///
+    /// # Errors
+    /// The metadata log cannot be used, or the quorum cannot be joined.
+    pub async fn start(
+        config: Arc<BrokerConfig>,
+        vfs: Arc<dyn Vfs>,
+        seams: Seams,
+    ) -> Result<Self, QuorumError> {
+        let node_id = config.node_id;
+        let dir = config.data_dir().join(format!("{CLUSTER_METADATA}-0"));
+        let controller = Self::open(node_id, config, &dir, vfs, seams).await?;
+        let rng = Arc::clone(&controller.seams.rng);
+        let founded = controller.ask(move |image| found_cluster(image, &*rng)).await;
+        founded.map_err(|error| QuorumError::Raft { reason: error.to_string() })?;
+        Ok(controller)
+    }
+
+    async fn open(
+        node_id: i32,
+        config: Arc<BrokerConfig>,
+        dir: &Path,
+        vfs: Arc<dyn Vfs>,
+        seams: Seams,
+    ) -> Result<Self, QuorumError> {
+        let replication = &config.replication;
+        let quorum = Quorum::start(node_id, replication, dir, vfs, seams.clone()).await?;
+        let quorum = Arc::new(quorum);
+        let snapshot_rule = SnapshotRule {
+            bytes: replication.snapshot_bytes,
+            interval_ms: replication.snapshot_interval_ms,
+        };
+        let (questions, asked) = mpsc::channel(QUEUE_SIZE);
+        let decider = Decider::new(Arc::clone(&quorum), Arc::clone(&seams.clock), snapshot_rule);
+        drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
+        Ok(Self {
+            node_id,
+            config,
+            seams,
+            published: Arc::clone(quorum.published()),
+            quorum,
+            questions,
+            producer_ids: Mutex::default(),
+        })
+    }
+
+    /// Stops taking part in the quorum. Requests are refused from then on.
+    pub async fn shutdown(&self) {
+        self.quorum.shutdown().await;
+    }
+
+    /// Waits until the controller can go on no more, and says why: its disk failed, or it was shut
+    /// down. A broker without metadata must stop.
+    pub async fn failed(&self) -> String {
+        self.quorum.failed().await
+    }
+}
+
+/// Reading.
+impl Controller {
+    /// The newest committed metadata.
+    #[must_use]
+    pub fn image(&self) -> Arc<MetadataImage> {
+        self.published.image()
+    }
+
+    /// Changes whenever a newer image is published, to its version.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<i64> {
+        self.published.watch()
+    }
+
+    /// The broker that decides, if there is one.
+    #[must_use]
+    pub fn leader(&self) -> Option<i32> {
+        self.quorum.status().leader
+    }
+
+    /// Where the quorum stands.
+    #[must_use]
+    pub fn quorum_status(&self) -> QuorumStatus {
+        self.quorum.status()
+    }
+
+    /// This broker's settings as they are in `image`: those that were changed over those it was
+    /// started with.
+    #[must_use]
+    pub fn settings(&self, image: &MetadataImage) -> Settings {
+        let cluster = image.configs(&ConfigResource::Cluster);
+        let own = image.configs(&ConfigResource::Broker(self.node_id));
+        self.config.settings.with_dynamic(&cluster, &own)
+    }
+}
+
+/// Changing.
+impl Controller {
+    /// Creates topics, or only says whether they could be created.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided; each topic has its own answer otherwise.
+    pub async fn create_topics(
+        &self,
+        topics: Vec<CreatableTopic>,
+        validate_only: bool,
+    ) -> Result<Vec<(String, Result<CreatedTopic, CreateTopicError>)>, NotLeader> {
+        let (config, rng) = (Arc::clone(&self.config), Arc::clone(&self.seams.rng));
+        self.ask(move |image| create_topics(image, &topics, validate_only, &config, &*rng)).await
+    }
+
+    /// Creates a topic that the broker itself needs, with as many replicas as there can be.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn create_internal_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replicas: i16,
+        configs: &[(&str, &str)],
+    ) -> Result<Result<CreatedTopic, CreateTopicError>, NotLeader> {
+        let live = i16::try_from(self.image().live_brokers().count()).unwrap_or(i16::MAX);
+        let topic = CreatableTopic {
+            name: name.to_owned(),
+            num_partitions: partitions,
+            replication_factor: replicas.min(live.max(1)),
+            assignments: Vec::<CreatableReplicaAssignment>::new(),
+            configs: configs
+                .iter()
+                .map(|(name, value)| CreatableTopicConfig {
+                    name: (*name).to_owned(),
+                    value: Some((*value).to_owned()),
+                })
+                .collect(),
+        };
+        let mut created = self.create_topics(vec![topic], false).await?;
+        Ok(created.pop().ok_or(NotLeader)?.1)
+    }
+
+    /// Deletes topics by name or by id.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn delete_topics(
+        &self,
+        topics: Vec<TopicReference>,
+    ) -> Result<Vec<(TopicReference, Result<(), DeleteTopicError>)>, NotLeader> {
+        self.ask(move |image| delete_topics(image, &topics)).await
+    }
+
+    /// Adds partitions to topics.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn create_partitions(
+        &self,
+        topics: Vec<CreatePartitionsTopic>,
+        validate_only: bool,
+    ) -> Result<Vec<(String, Result<(), CreatePartitionsError>)>, NotLeader> {
+        self.ask(move |image| create_partitions(image, &topics, validate_only)).await
+    }
+
+    /// Changes settings.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn alter_configs(
+        &self,
+        resources: Vec<(ResourceName, Alteration)>,
+        validate_only: bool,
+    ) -> Result<Vec<(ResourceName, Result<(), AlterConfigError>)>, NotLeader> {
+        self.ask(move |image| alter_configs(image, &resources, validate_only)).await
+    }
+
+    /// Elects leaders, in all partitions without `topics`.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn elect_leaders(
+        &self,
+        election: ElectionType,
+        topics: Option<Vec<(String, Vec<i32>)>>,
+    ) -> Result<Vec<TopicElections>, NotLeader> {
+        self.ask(move |image| elect_leaders(image, election, topics.as_deref())).await
+    }
+
+    /// Lets a broker in and gives its epoch.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn register_broker(
+        &self,
+        broker: BrokerRegistration,
+    ) -> Result<Result<i64, RegisterBrokerError>, NotLeader> {
+        // Brokers of a cluster of one hold the lock of its directory: an earlier start is dead.
+        self.ask(move |image| register_broker(image, &broker, false)).await
+    }
+
+    /// A producer id that nobody has had.
+    ///
+    /// # Errors
+    /// [`ProducerIdError`] when a new block is needed and cannot be had.
+    pub async fn next_producer_id(&self) -> Result<i64, ProducerIdError> {
+        loop {
+            if let Some(id) = self.producer_ids.lock().next() {
+                return Ok(id);
+            }
+            let node_id = self.node_id;
+            let block = self.ask(move |image| allocate_producer_ids(image, node_id)).await??;
+            let mut current = self.producer_ids.lock();
+            // Of two blocks fetched at once the lower is used up first, and the other is lost.
+            if current.is_empty() {
+                *current = block;
+            }
+        }
+    }
+
+    async fn ask<A, D>(&self, decide: D) -> Result<A, NotLeader>
+    where
+        A: Send + 'static,
+        D: FnOnce(&MetadataImage) -> Decision<A> + Send + 'static,
+    {
+        let (question, answer) = Asked::new(decide);
+        self.questions.send(Box::new(question)).await.map_err(|_stopped| NotLeader)?;
+        answer.await.map_err(|_stopped| NotLeader)?
+    }
+}

@@ -1,0 +1,144 @@
+//! openraft's own suite for the storage, and the quorum across restarts and crashes.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use flumen_client::connection::Seams;
+use flumen_storage::vfs::{RealDisk, Vfs};
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use tempfile::TempDir;
+
+use super::disk::Disk;
+use super::log_store::LogStore;
+use super::runtime::SeamRuntime;
+use super::state_machine::{Published, StateMachine};
+use super::types::TypeConfig;
+use super::*;
+use crate::controller::records::{ClusterRecord, ConfigRecord, ConfigResource};
+
+struct FreshDirectory;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for FreshDirectory {
+    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(Arc::new(RealDisk), dir.path(), Seams::real()).unwrap();
+        let disk = Arc::new(disk);
+        let machine = StateMachine::new(Arc::new(Published::new()), Arc::clone(&disk));
+        Ok((dir, LogStore::new(disk), machine))
+    }
+}
+
+#[test]
+fn the_storage_passes_the_suite_of_openraft() {
+    use openraft::AsyncRuntime;
+    SeamRuntime::new(2).block_on(Suite::test_all(FreshDirectory)).unwrap();
+}
+
+async fn start(vfs: &Arc<dyn Vfs>, dir: &Path) -> Quorum {
+    let config = crate::config::BrokerConfig::default().replication;
+    Quorum::start(1, &config, dir, Arc::clone(vfs), Seams::real()).await.unwrap()
+}
+
+fn setting(name: &str, value: &str) -> Vec<MetadataRecord> {
+    let (name, value) = (name.to_owned(), Some(value.to_owned()));
+    vec![ConfigRecord { resource: ConfigResource::Cluster, name, value }.into()]
+}
+
+async fn write(quorum: &Quorum, name: &str) {
+    quorum.append(setting(name, "1")).await.unwrap().applied().await.unwrap();
+}
+
+fn names(quorum: &Quorum) -> Vec<String> {
+    let configs = quorum.published().image().configs(&ConfigResource::Cluster);
+    configs.keys().cloned().collect()
+}
+
+#[tokio::test]
+async fn a_restart_finds_everything_with_and_without_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let cluster = ClusterRecord { cluster_id: "id".to_owned(), next_broker_epoch: 0 };
+    let quorum = start(&vfs, dir.path()).await;
+    quorum.append(vec![cluster.into()]).await.unwrap().applied().await.unwrap();
+    write(&quorum, "a").await;
+    let before = quorum.published().image();
+    quorum.shutdown().await;
+
+    let quorum = start(&vfs, dir.path()).await;
+    assert_eq!(quorum.published().image().to_records(), before.to_records());
+    let mut snapshots = quorum.raft.metrics();
+    quorum.begin_snapshot().await;
+    while snapshots.borrow_watched().snapshot.is_none() {
+        snapshots.changed().await.unwrap();
+    }
+    write(&quorum, "b").await;
+    let before = quorum.published().image();
+    quorum.shutdown().await;
+
+    let quorum = start(&vfs, dir.path()).await;
+    assert_eq!(names(&quorum), ["a", "b"]);
+    assert_eq!(quorum.published().image().to_records(), before.to_records());
+    assert!(quorum.leading_term().unwrap() >= 3, "every start is an election");
+    quorum.shutdown().await;
+}
+
+#[tokio::test]
+async fn entries_in_flight_together_are_applied_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let quorum = start(&vfs, dir.path()).await;
+    let mut pending = Vec::new();
+    for value in 0..200 {
+        pending.push(quorum.append(setting("a", &value.to_string())).await.unwrap());
+    }
+    for (value, pending) in pending.into_iter().enumerate() {
+        pending.applied().await.unwrap();
+        let image = quorum.published().image();
+        let seen: usize = image.configs(&ConfigResource::Cluster)["a"].parse().unwrap();
+        assert!(seen >= value, "an answer came before its entry was in the image");
+    }
+    quorum.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_stops_the_start_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let quorum = start(&vfs, dir.path()).await;
+    write(&quorum, "a").await;
+    quorum.shutdown().await;
+    drop(quorum);
+
+    let disk = Arc::new(Disk::open(Arc::clone(&vfs), dir.path(), Seams::real()).unwrap());
+    let payload = BTreeMap::from([("Records", [(99_u16, 1_u16, ("x",))])]);
+    disk.append_raw(&rmp_serde::to_vec(&(9_u64, payload)).unwrap());
+    drop(disk);
+
+    let config = crate::config::BrokerConfig::default().replication;
+    let started = Quorum::start(1, &config, dir.path(), vfs, Seams::real()).await;
+    let Err(error) = started else { panic!("it must not start") };
+    assert!(error.to_string().contains("type 99 version 1 is unknown"), "{error}");
+}
+
+#[tokio::test]
+async fn several_voters_are_refused_until_there_is_a_peer_listener() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::config::BrokerConfig::with([(
+        "controller.quorum.voters",
+        "1@127.0.0.1:9192,2@127.0.0.1:9193",
+    )])
+    .unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let started = Quorum::start(1, &config.replication, dir.path(), vfs, Seams::real()).await;
+    assert!(matches!(started, Err(QuorumError::SeveralVoters { count: 2 })));
+}
+
+#[test]
+fn damaged_small_files_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("quorum-state"), b"\xc1nonsense").unwrap();
+    let opened = Disk::open(Arc::new(RealDisk), dir.path(), Seams::real());
+    assert_eq!(opened.err().unwrap().kind(), io::ErrorKind::InvalidData);
+}

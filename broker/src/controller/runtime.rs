@@ -1,0 +1,193 @@
+//! The task that decides: one request after the other, on an image that is ahead of the log.
+//!
+//! A decision is made on the image with all earlier decisions applied, committed or not, so that two
+//! requests in flight cannot both win the same name. Its records are appended, and its answer is given
+//! once they are committed. When this broker stops leading, what it had decided and not committed may
+//! be lost: the image it was ahead with is dropped, and the answers are errors.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use flumen_client::connection::Clock;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use tokio::sync::{mpsc, oneshot};
+
+use super::decision::Decision;
+use super::image::MetadataImage;
+use super::quorum::{NotLeader, Quorum};
+use super::records::MetadataRecord;
+
+/// Requests that wait for the task; more wait in their connections.
+pub(super) const QUEUE_SIZE: usize = 1024;
+
+/// A request that needs a decision.
+pub(super) trait Question: Send {
+    /// Decides on `image`, and keeps the answer.
+    fn decide(&mut self, image: &MetadataImage) -> Vec<MetadataRecord>;
+
+    /// Gives the answer, or says that there is none.
+    fn finish(self: Box<Self>, outcome: Result<(), NotLeader>);
+}
+
+/// A question made of a function.
+pub(super) struct Asked<A, D> {
+    decide: Option<D>,
+    answer: Option<A>,
+    reply: oneshot::Sender<Result<A, NotLeader>>,
+}
+
+impl<A, D> Asked<A, D> {
+    pub(super) fn new(decide: D) -> (Self, oneshot::Receiver<Result<A, NotLeader>>) {
+        let (reply, receiver) = oneshot::channel();
+        (Self { decide: Some(decide), answer: None, reply }, receiver)
+    }
+}
+
+impl<A, D> Question for Asked<A, D>
+where
+    A: Send,
+    D: FnOnce(&MetadataImage) -> Decision<A> + Send,
+{
+    fn decide(&mut self, image: &MetadataImage) -> Vec<MetadataRecord> {
+        let decide = self.decide.take().expect("a question is decided once");
+        let decision = decide(image);
+        self.answer = Some(decision.answer);
+        decision.records
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), NotLeader>) {
+        let Self { answer, reply, .. } = *self;
+        // Whoever asked may have gone; what was decided holds all the same.
+        drop(reply.send(outcome.and_then(|()| answer.ok_or(NotLeader))));
+    }
+}
+
+/// When to take a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SnapshotRule {
+    /// After so many bytes of log.
+    pub(super) bytes: u64,
+    /// After so much time, if anything was written; 0 for never.
+    pub(super) interval_ms: i64,
+}
+
+/// The deciding task.
+pub(super) struct Decider {
+    quorum: Arc<Quorum>,
+    clock: Arc<dyn Clock>,
+    snapshot_rule: SnapshotRule,
+    snapshot_size: u64,
+    snapshot_ms: i64,
+    ahead: Option<Ahead>,
+    /// For each entry on its way, who waits for it, the oldest first.
+    waiting: VecDeque<Vec<Box<dyn Question>>>,
+}
+
+/// The image with everything decided in one term applied.
+struct Ahead {
+    term: u64,
+    image: MetadataImage,
+}
+
+impl Decider {
+    pub(super) fn new(
+        quorum: Arc<Quorum>,
+        clock: Arc<dyn Clock>,
+        snapshot_rule: SnapshotRule,
+    ) -> Self {
+        Self {
+            snapshot_size: 0,
+            snapshot_ms: clock.wall_ms(),
+            quorum,
+            clock,
+            snapshot_rule,
+            ahead: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Decides until nobody can ask any more.
+    pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Box<dyn Question>>) {
+        let mut on_their_way = FuturesOrdered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(outcome) = on_their_way.next() => self.on_outcome(outcome).await,
+                question = questions.recv() => {
+                    let Some(question) = question else { return };
+                    if let Some(pending) = self.on_question(question).await {
+                        on_their_way.push_back(pending.applied());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn on_question(
+        &mut self,
+        mut question: Box<dyn Question>,
+    ) -> Option<super::quorum::Pending> {
+        let Ok(ahead) = self.ahead().await else {
+            question.finish(Err(NotLeader));
+            return None;
+        };
+        let records = question.decide(&ahead.image);
+        if records.is_empty() {
+            // The answer may rest on what is not committed yet, so it waits for that.
+            match self.waiting.back_mut() {
+                Some(latest) => latest.push(question),
+                None => question.finish(Ok(())),
+            }
+            return None;
+        }
+        for record in &records {
+            ahead.image.replay(record).expect("a decision fits the image it was made on");
+        }
+        match self.quorum.append(records).await {
+            Ok(pending) => {
+                self.waiting.push_back(vec![question]);
+                Some(pending)
+            }
+            Err(error) => {
+                self.ahead = None;
+                question.finish(Err(error));
+                None
+            }
+        }
+    }
+
+    /// The image to decide on, if this broker leads.
+    async fn ahead(&mut self) -> Result<&mut Ahead, NotLeader> {
+        let term = self.quorum.leading_term().ok_or(NotLeader)?;
+        if self.ahead.as_ref().is_none_or(|ahead| ahead.term != term) {
+            self.quorum.catch_up().await?;
+            let image = MetadataImage::clone(&self.quorum.published().image());
+            self.ahead = Some(Ahead { term, image });
+        }
+        self.ahead.as_mut().ok_or(NotLeader)
+    }
+
+    async fn on_outcome(&mut self, outcome: Result<(), NotLeader>) {
+        if outcome.is_err() {
+            self.ahead = None;
+        }
+        for question in self.waiting.pop_front().unwrap_or_default() {
+            question.finish(outcome);
+        }
+        if outcome.is_ok() && self.is_snapshot_due() {
+            self.snapshot_size = self.quorum.log_size();
+            self.snapshot_ms = self.clock.wall_ms();
+            self.quorum.begin_snapshot().await;
+        }
+    }
+
+    fn is_snapshot_due(&mut self) -> bool {
+        let size = self.quorum.log_size();
+        // The snapshot before let go of the front of the log.
+        self.snapshot_size = self.snapshot_size.min(size);
+        let SnapshotRule { bytes, interval_ms } = self.snapshot_rule;
+        let age_ms = self.clock.wall_ms().saturating_sub(self.snapshot_ms);
+        size - self.snapshot_size >= bytes || (interval_ms > 0 && age_ms >= interval_ms)
+    }
+}
