@@ -1,7 +1,10 @@
 //! Checks the definitions against each other: the table of APIs, and the density of array elements.
 
-use flumen_protocol::schema::{Field, Struct, Type, Versions};
+use flumen_protocol::schema::{Struct, Type, Versions};
 use flumen_protocol::{ApiKey, header, messages};
+
+#[path = "wire/smallest.rs"]
+mod smallest;
 
 #[test]
 fn the_table_of_apis_agrees_with_the_messages() {
@@ -39,7 +42,7 @@ fn check_density(parent: &Struct, version: i16, flexible: bool, path: &str) {
         let path = format!("{path}.{}", field.name);
         match field.kind {
             Type::Array(Type::Struct(element)) => {
-                let size = min_size(element, version, flexible);
+                let size = smallest::size_of_struct(element, version, flexible);
                 assert!(size > 0, "{path} v{version}: an element can be empty");
                 let memory = element.memory;
                 assert!(
@@ -52,21 +55,4 @@ fn check_density(parent: &Struct, version: i16, flexible: bool, path: &str) {
             _ => {}
         }
     }
-}
-
-fn min_size(part: &Struct, version: i16, flexible: bool) -> usize {
-    let plain = |field: &&Field| field.tag.is_none() && field.versions.contains(version);
-    let sizes = part.fields.iter().filter(plain).map(|field| match field.kind {
-        Type::Bool | Type::Int8 => 1,
-        Type::Int16 | Type::Uint16 => 2,
-        Type::Int32 | Type::Uint32 => 4,
-        Type::Int64 | Type::Float64 => 8,
-        Type::Uuid => 16,
-        Type::String | Type::Bytes | Type::Records | Type::Array(_) if flexible => 1,
-        Type::String => 2,
-        Type::Bytes | Type::Records | Type::Array(_) => 4,
-        Type::Struct(_) if !field.nullable.is_empty() => 1,
-        Type::Struct(part) => min_size(part, version, flexible),
-    });
-    sizes.sum::<usize>() + usize::from(flexible)
 }

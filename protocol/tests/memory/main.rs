@@ -1,7 +1,7 @@
 //! Counts what decoding keeps alive: never more than 64 bytes per byte of input plus 64 KiB.
 //!
-//! The frames are the densest valid ones (many of the smallest elements in each array in turn) and
-//! made-up ones whose counts promise more than follows. Alone in its process: the allocator counts
+//! The frames are the densest valid ones (many of the smallest elements in each array in turn), and
+//! made-up ones whose counts promise as much as could follow, or more. Alone in its process: the allocator counts
 //! for all threads.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,15 +15,21 @@ use flumen_protocol::header::RequestHeader;
 use flumen_protocol::schema::{Field, Struct, Type};
 
 #[expect(dead_code, reason = "shared with the wire tests, which encode again")]
-#[path = "wire/dispatch.rs"]
+#[path = "../wire/dispatch.rs"]
 mod dispatch;
-#[path = "wire/encoder.rs"]
+#[path = "../wire/encoder.rs"]
 mod encoder;
+mod greedy;
+#[path = "../wire/smallest.rs"]
+mod smallest;
 
 use dispatch::Kind;
 use encoder::{ByName, Seeded, Values};
 
 struct Counting;
+
+/// Half of what is promised: that much headroom should not be lost unnoticed.
+const LIMIT_PER_BYTE: usize = 32;
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -63,7 +69,7 @@ fn check(kind: Kind, version: i16, bytes: Vec<u8>, what: &str) {
     let frame = Bytes::from(bytes);
     let size = frame.len();
     let growth = growth(|| drop(kind.decode(frame, version)));
-    let limit = 64 * size + 64 * 1024;
+    let limit = LIMIT_PER_BYTE * size + 64 * 1024;
     assert!(
         growth <= limit,
         "{kind:?} {version}, {what}: {growth} bytes alive for {size} on the wire"
@@ -79,6 +85,10 @@ fn memory_alive_while_decoding_is_bounded_by_the_input() {
             for many in arrays(schema.root) {
                 let bytes = encoder::encode(schema, version, &mut Dense { many });
                 check(kind, version, bytes, many);
+            }
+            for target in arrays(schema.root) {
+                let bytes = greedy::frame(kind.schema(), version, target);
+                check(kind, version, bytes, &format!("greedy counts down to {target}"));
             }
             for bytes in lying_frames(kind, version) {
                 check(kind, version, bytes, "lying counts");
