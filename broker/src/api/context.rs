@@ -8,6 +8,8 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ApiKey;
 
 use crate::config::BrokerConfig;
+use crate::controller::Controller;
+use crate::group::Groups;
 
 /// The parts of one broker, shared by all of its connections.
 #[derive(Debug)]
@@ -16,6 +18,10 @@ pub struct Context {
     pub config: Arc<BrokerConfig>,
     /// Time, randomness and tasks.
     pub seams: Seams,
+    /// The metadata of the cluster, and who decides changes to it.
+    pub controller: Controller,
+    /// The groups that this broker coordinates.
+    pub groups: Arc<Groups>,
 }
 
 /// One request's header and sender.

@@ -8,6 +8,9 @@
 
 use flumen_protocol::ErrorCode;
 
+use crate::coordinator::CoordinatorError;
+use crate::group::GroupError;
+
 /// An error that a client can be told about.
 pub(crate) trait WireError {
     /// The code that goes on the wire.
@@ -19,6 +22,40 @@ impl<T, E: WireError> WireError for Result<T, E> {
         match self {
             Ok(_) => ErrorCode::None,
             Err(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for CoordinatorError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotCoordinator => ErrorCode::NotCoordinator,
+            Self::LoadInProgress => ErrorCode::CoordinatorLoadInProgress,
+            Self::NotAvailable => ErrorCode::CoordinatorNotAvailable,
+            // Only what a client sends in one request can be too large, and no try makes it smaller.
+            Self::TooLarge => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+impl WireError for GroupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::InvalidGroupId => ErrorCode::InvalidGroupId,
+            Self::GroupNotFound { .. } => ErrorCode::GroupIdNotFound,
+            Self::UnknownMember => ErrorCode::UnknownMemberId,
+            Self::FencedInstance => ErrorCode::FencedInstanceId,
+            Self::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
+            Self::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+            Self::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+            Self::MemberIdRequired => ErrorCode::MemberIdRequired,
+            Self::GroupFull { .. } => ErrorCode::GroupMaxSizeReached,
+            Self::InvalidSessionTimeout { .. } => ErrorCode::InvalidSessionTimeout,
+            Self::NotEmpty => ErrorCode::NonEmptyGroup,
+            Self::SubscribedToTopic => ErrorCode::GroupSubscribedToTopic,
+            Self::OffsetMetadataTooLarge { .. } => ErrorCode::OffsetMetadataTooLarge,
+            Self::CommitTooLarge => ErrorCode::InvalidCommitOffsetSize,
+            Self::Coordinator(error) => error.code(),
         }
     }
 }

@@ -10,7 +10,18 @@
 
 mod api_versions;
 pub mod context;
+mod delete_groups;
+mod describe_groups;
 pub mod error;
+mod find_coordinator;
+mod heartbeat;
+mod join_group;
+mod leave_group;
+mod list_groups;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
+mod sync_group;
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -116,7 +127,18 @@ macro_rules! served_apis {
 }
 
 served_apis! {
+    OffsetCommit = 8, 2..=10, offset_commit;
+    OffsetFetch = 9, 1..=10, offset_fetch;
+    FindCoordinator = 10, 0..=6, find_coordinator;
+    JoinGroup = 11, 0..=9, join_group;
+    Heartbeat = 12, 0..=4, heartbeat;
+    LeaveGroup = 13, 0..=5, leave_group;
+    SyncGroup = 14, 0..=5, sync_group;
+    DescribeGroups = 15, 0..=6, describe_groups;
+    ListGroups = 16, 0..=5, list_groups;
     ApiVersions = 18, 0..=5, api_versions;
+    DeleteGroups = 42, 0..=3, delete_groups;
+    OffsetDelete = 47, 0..=0, offset_delete;
 }
 
 /// Polls an answer once, so that what need not wait is never queued.

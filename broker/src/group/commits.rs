@@ -144,6 +144,9 @@ impl GroupShard {
         topics: &[(String, Vec<i32>)],
         effects: &mut GroupEffects,
     ) -> Result<Vec<Vec<PartitionResult>>, GroupError> {
+        if group_id.is_empty() {
+            return Err(GroupError::InvalidGroupId);
+        }
         let Some(group) = self.groups.get(group_id) else {
             return Err(GroupError::GroupNotFound { group_id: group_id.to_owned() });
         };

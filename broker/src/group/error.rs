@@ -67,6 +67,9 @@ pub enum GroupError {
         /// The limit.
         size_max: usize,
     },
+    /// The offsets of one commit exceed the largest batch.
+    #[error("the commit is too large to be stored")]
+    CommitTooLarge,
     /// The coordinator itself cannot answer.
     #[error(transparent)]
     Coordinator(#[from] CoordinatorError),

@@ -31,6 +31,8 @@ use crate::coordinator::{CoordinatorError, CoordinatorLog, Now, ShardRuntime, Wa
 pub struct LedPartition {
     /// Which one.
     pub index: i32,
+    /// Of which topic: deleted and created anew, it is another.
+    pub topic_id: Uuid,
     /// Since when: under another epoch somebody else may have written in between.
     pub leader_epoch: i32,
     /// Its log.
@@ -61,6 +63,7 @@ type GroupRuntime = ShardRuntime<GroupShard>;
 
 #[derive(Debug)]
 struct Led {
+    topic_id: Uuid,
     leader_epoch: i32,
     runtime: Arc<GroupRuntime>,
 }
@@ -92,8 +95,12 @@ impl Groups {
         routes.partition_count = partition_count;
         let mut before = std::mem::take(&mut routes.led);
         for partition in led {
+            let is_same = |running: &Led| {
+                running.topic_id == partition.topic_id
+                    && running.leader_epoch == partition.leader_epoch
+            };
             let running = match before.remove(&partition.index) {
-                Some(running) if running.leader_epoch == partition.leader_epoch => running,
+                Some(running) if is_same(&running) => running,
                 Some(outdated) => {
                     outdated.runtime.close();
                     self.start(&partition)
@@ -117,7 +124,7 @@ impl Groups {
             Duration::from_millis(timeout_ms),
             move || GroupShard::new(Arc::clone(&config)),
         );
-        Led { leader_epoch: partition.leader_epoch, runtime }
+        Led { topic_id: partition.topic_id, leader_epoch: partition.leader_epoch, runtime }
     }
 
     /// Stops all shards: the broker shuts down.
@@ -205,10 +212,13 @@ impl Groups {
         request: CommitRequest,
     ) -> Result<Vec<Vec<PartitionResult>>, GroupError> {
         let group_id = request.group_id.clone();
-        self.submit(&group_id, Wait::OwnRecords, |shard, now, effects| {
+        let committed = self.submit(&group_id, Wait::OwnRecords, |shard, now, effects| {
             shard.commit(now, request, effects)
+        });
+        committed.await.map_err(|error| match error {
+            GroupError::Coordinator(CoordinatorError::TooLarge) => GroupError::CommitTooLarge,
+            error => error,
         })
-        .await
     }
 
     /// Committed offsets of these topics.

@@ -153,9 +153,6 @@ impl GroupShard {
         group_id: &str,
         effects: &mut GroupEffects,
     ) -> Result<(), GroupError> {
-        if group_id.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
         let Some(group) = self.groups.get_mut(group_id) else {
             return Err(GroupError::GroupNotFound { group_id: group_id.to_owned() });
         };

@@ -343,7 +343,8 @@ fn stored_state(shard: &GroupShard) -> Stored {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn whatever_happens_the_group_keeps_its_promises(
