@@ -6,8 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::checkpoint::{read_if_exists, write_atomically};
 use crate::error::DiskError;
-use crate::vfs::{DirEntry, OpenOptions, Vfs, VfsFile, read_file};
+use crate::vfs::{DirEntry, OpenOptions, Vfs, VfsFile};
 
 /// A directory on a disk.
 #[derive(Debug, Clone)]
@@ -63,11 +64,7 @@ impl PartitionDir {
     /// The content of a file; `None` if there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DiskError> {
         let path = self.file_path(name);
-        match read_file(&*self.vfs, &path) {
-            Ok(content) => Ok(Some(content)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(DiskError::new("read", &path, error)),
-        }
+        read_if_exists(&*self.vfs, &path).map_err(|source| DiskError::new("read", &path, source))
     }
 
     /// Writes a file that can be rebuilt: not synced, and possibly torn by a crash.
@@ -79,13 +76,9 @@ impl PartitionDir {
 
     /// Replaces a file durably: after a crash it holds the old content or the new.
     pub(crate) fn write_durably(&self, name: &str, content: &[u8]) -> Result<(), DiskError> {
-        let temporary = format!("{name}.tmp");
-        let path = self.file_path(&temporary);
-        let file = self.open(&temporary, OpenOptions::REPLACE)?;
-        file.write_at(content, 0).map_err(|source| DiskError::new("write", &path, source))?;
-        file.sync_data().map_err(|source| DiskError::new("sync", &path, source))?;
-        self.rename(&temporary, name)?;
-        self.sync()
+        let path = self.file_path(name);
+        write_atomically(&*self.vfs, &path, content)
+            .map_err(|source| DiskError::new("replace", &path, source))
     }
 
     /// Renames a file, replacing the one that has the new name.

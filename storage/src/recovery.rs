@@ -60,9 +60,14 @@ pub(crate) fn recover(
         epochs: EpochCache::default(),
         producers: ProducerState::default(),
     };
-    let had_state = stored.is_some();
-    recovery.epochs = match stored {
-        Some(state) => state.epochs,
+    // A log that was being emptied may hold batches of epochs that its state has forgotten.
+    let stored_epochs = stored.map(|state| state.epochs);
+    let known_epochs = stored_epochs.filter(|epochs| {
+        epochs.latest().is_some() || recovery.segments.values().all(|segment| segment.size() == 0)
+    });
+    let had_epochs = known_epochs.is_some();
+    recovery.epochs = match known_epochs {
+        Some(epochs) => epochs,
         None => recovery.rebuild_epochs(context.clean_shutdown)?,
     };
     if context.clean_shutdown {
@@ -82,13 +87,14 @@ pub(crate) fn recover(
         log_end_offset = log_start_offset;
         producers = ProducerState::default();
     }
-    let lost_epochs = epochs.truncate_from_end(log_end_offset);
+    let early_epochs = epochs.truncate_from_start(log_start_offset);
+    let lost_epochs = epochs.truncate_from_end(log_end_offset) || early_epochs;
     remove_stray_snapshots(dir, &segments, log_end_offset)?;
     if !context.clean_shutdown {
         // Names that a killed process made may not be durable yet.
         dir.sync()?;
     }
-    if lost_epochs || !had_state && log_end_offset > 0 {
+    if lost_epochs || !had_epochs && log_end_offset > 0 {
         let state = LogState { log_start_offset, epochs: epochs.clone() };
         dir.write_durably(LOG_STATE, &state.encode())?;
         dir.write(LEADER_EPOCHS, &encode_leader_epochs(&epochs))?;

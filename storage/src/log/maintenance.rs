@@ -3,11 +3,14 @@
 use flumen_protocol::records::BatchHeader;
 
 use super::PartitionLog;
-use super::rebuild::producer_state_at;
+use super::rebuild::{producer_state_at, read_error};
+use crate::batch_walk::HeaderWalk;
+use crate::epoch_cache::EpochCache;
 use crate::error::{DiskError, MaintenanceError};
 use crate::file_names::{SNAPSHOT, parse_segment_file, segment_file};
 use crate::log_state::LogState;
 use crate::producer_snapshot;
+use crate::producer_state::ProducerState;
 use crate::recovery;
 use crate::segment::Segment;
 use crate::segment_index::SegmentIndex;
@@ -245,16 +248,18 @@ impl PartitionLog {
         if offset >= self.log_end_offset {
             return Ok(());
         }
-        let first = self.segments.first_key_value().map_or(0, |(&base_offset, _)| base_offset);
-        if offset < first {
-            return self.restart_at(offset, now_ms);
+        if self.segments.range(..=offset).next().is_none() {
+            return self.restart_at(offset.min(self.log_start_offset), now_ms);
         }
         self.truncations += 1;
         self.recent.clear();
         let truncated = self.truncate_segments(offset);
         truncated.inspect_err(|error| self.go_offline(error))?;
+        if self.log_end_offset < self.log_start_offset {
+            // Nothing is left that could be read; the rest only filled a batch or a segment up.
+            return self.restart_at(offset.min(self.log_start_offset), now_ms);
+        }
         self.flushed_end_offset = self.flushed_end_offset.min(self.log_end_offset);
-        self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.active_since_ms = now_ms;
         self.drop_newer_state()
     }
@@ -274,9 +279,9 @@ impl PartitionLog {
         let old = self.index(segment)?;
         let file = segment.file(&dir)?;
         let mut size = segment.size();
-        let mut walk = crate::batch_walk::HeaderWalk::new(&**file, 0..size);
+        let mut walk = HeaderWalk::new(&**file, 0..size);
         while let Some((position, header)) =
-            walk.next().map_err(|error| super::rebuild::read_error(&dir, segment, error))?
+            walk.next().map_err(|error| read_error(&dir, segment, error))?
         {
             if header.last_offset() >= offset {
                 size = position;
@@ -323,8 +328,8 @@ impl PartitionLog {
         (self.log_start_offset, self.log_end_offset) = (offset, offset);
         self.flushed_end_offset = offset;
         self.active_since_ms = now_ms;
-        self.epochs = crate::epoch_cache::EpochCache::default();
-        self.producers = crate::producer_state::ProducerState::default();
+        self.epochs = EpochCache::default();
+        self.producers = ProducerState::default();
         Ok(())
     }
 
