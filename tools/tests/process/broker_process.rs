@@ -1,0 +1,153 @@
+//! A `flumen broker` as a process of its own: started, asked, stopped, killed.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The binary under test.
+pub(crate) const FLUMEN: &str = env!("CARGO_BIN_EXE_flumen");
+
+/// How long anything may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running broker; it is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct BrokerProcess {
+    child: Child,
+    /// The line it printed when it was ready.
+    pub(crate) ready_line: String,
+    /// The port of the Kafka listener.
+    pub(crate) port: u16,
+}
+
+impl BrokerProcess {
+    /// Starts a broker on a free port and waits until it is ready.
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_on(data, 0, &[])
+    }
+
+    /// Starts a broker on a port, with further arguments.
+    pub(crate) fn start_on(data: &Path, port: u16, arguments: &[&str]) -> Self {
+        let mut child = command(data, port)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        // A pipe that nobody reads would stop the broker once it is full.
+        let (said, log) = mpsc::channel();
+        std::thread::Builder::new()
+            .spawn(move || {
+                let mut text = String::new();
+                let _ = stderr.read_to_string(&mut text);
+                let _ = said.send(text);
+            })
+            .unwrap();
+        let ready_line = first_line(stdout);
+        if !ready_line.starts_with("flumen ready") {
+            let _ = child.kill();
+            let log = log.recv_timeout(PATIENCE).unwrap_or_default();
+            panic!("no ready line but {ready_line:?}; the broker said:\n{log}");
+        }
+        let port = port_in(&ready_line);
+        Self { child, ready_line, port }
+    }
+
+    /// Where clients connect.
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the broker as a power cut to the process would, and waits for its end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Stops the broker with SIGTERM; gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, Signal::TERM).unwrap();
+        wait(&mut self.child).code()
+    }
+
+    /// Whether it runs still.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `flumen broker` on a data directory and a port, before it is started.
+pub(crate) fn command(data: &Path, port: u16) -> Command {
+    let mut command = Command::new(FLUMEN);
+    command
+        .arg("broker")
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--listen", &format!("127.0.0.1:{port}"), "--http", "127.0.0.1:0"])
+        .args(["--set", "group.initial.rebalance.delay.ms=0"])
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `flumen` with these arguments to its end.
+pub(crate) fn flumen(bootstrap: &str, arguments: &[&str]) -> Output {
+    Command::new(FLUMEN)
+        .args(arguments)
+        .env("FLUMEN_BOOTSTRAP", bootstrap)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn first_line(stdout: impl Read + Send + 'static) -> String {
+    let (send, receive) = mpsc::channel();
+    std::thread::Builder::new()
+        .spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut line = String::new();
+            let _ = reader.read_line(&mut line);
+            let _ = send.send(line);
+            // What follows is read so that the broker never waits for us.
+            let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        })
+        .unwrap();
+    receive.recv_timeout(PATIENCE).unwrap_or_default()
+}
+
+/// The first port in the ready line.
+fn port_in(line: &str) -> u16 {
+    let digits = line.split("127.0.0.1:").nth(1).unwrap_or_default();
+    let end = digits.find(|found: char| !found.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
+}
+
+fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(waited < PATIENCE, "the broker did not stop within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        waited += Duration::from_millis(20);
+    }
+}
