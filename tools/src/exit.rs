@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use flumen_client::Error as ClientError;
+use flumen_producer::Error as ProducerError;
 use flumen_protocol::ErrorCode;
 
 const FAILURE: u8 = 1;
@@ -43,17 +44,24 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<NotFound>() {
         return NOT_FOUND;
     }
-    for cause in error.chain() {
-        match cause.downcast_ref::<ClientError>() {
-            Some(ClientError::UnknownTopic { .. } | ClientError::UnknownPartition { .. }) => {
-                return NOT_FOUND;
-            }
-            Some(ClientError::Config(_)) => return USAGE,
-            Some(error) => return error.kafka_code().map_or(FAILURE, code_of),
-            None => {}
-        }
+    if let Some(ProducerError::Refused { code, .. }) = error.downcast_ref() {
+        return code_of(*code);
     }
-    FAILURE
+    match client_error(error) {
+        Some(ClientError::UnknownTopic { .. } | ClientError::UnknownPartition { .. }) => NOT_FOUND,
+        Some(ClientError::Config(_)) => USAGE,
+        Some(error) => error.kafka_code().map_or(FAILURE, code_of),
+        None if error.is::<flumen_client::ConfigError>() => USAGE,
+        None => FAILURE,
+    }
+}
+
+/// The client's error under a command's, whichever client it was.
+fn client_error(error: &anyhow::Error) -> Option<&ClientError> {
+    match error.downcast_ref::<ProducerError>() {
+        Some(ProducerError::Client(error)) => Some(error),
+        _ => error.downcast_ref::<ClientError>(),
+    }
 }
 
 fn code_of(error: ErrorCode) -> u8 {
@@ -82,16 +90,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// What to do about an error that beginners meet.
 fn remedy(error: &anyhow::Error) -> Option<&'static str> {
-    let client_error = error.chain().find_map(|cause| cause.downcast_ref::<ClientError>())?;
-    match client_error {
-        ClientError::Unreachable { .. } | ClientError::Connection(_) => Some(
-            "Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.",
-        ),
-        ClientError::TimedOut { last, .. } if matches!(**last, ClientError::Unreachable { .. }) => {
-            Some(
-                "Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.",
-            )
-        }
+    const NO_BROKER: &str =
+        "Is a broker running there? `flumen broker` starts one; `-b HOST:PORT` names another.";
+    match client_error(error)? {
+        ClientError::Unreachable { .. } | ClientError::Connection(_) => Some(NO_BROKER),
+        ClientError::TimedOut { last, .. } => match **last {
+            ClientError::Unreachable { .. } | ClientError::Connection(_) => Some(NO_BROKER),
+            _ => None,
+        },
         ClientError::UnknownTopic { .. } => Some("`flumen topic list` shows what there is."),
         _ => None,
     }

@@ -21,7 +21,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use cluster_flags::CommonFlags;
-use commands::{cluster, group, log, topic};
+use commands::{cluster, group, log, produce, topic};
 
 /// A message broker that speaks Kafka's protocol, and the tools for it
 #[derive(Debug, Parser)]
@@ -45,6 +45,8 @@ enum Command {
     /// Creates, lists, describes, changes and deletes topics
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// Produces records from stdin or a file, one a line
+    Produce(produce::Produce),
     /// Lists, describes, moves and deletes consumer groups
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -74,6 +76,7 @@ fn run(command_line: &CommandLine) -> anyhow::Result<()> {
     runtime.block_on(async {
         match &command_line.command {
             Command::Topic(command) => topic::run(command, flags).await,
+            Command::Produce(arguments) => produce::run(arguments, flags).await,
             Command::Group(command) => group::run(command, flags).await,
             Command::Cluster(command) => cluster::run(command, flags).await,
             Command::Log(_) => unreachable!("it needs no runtime and was run above"),

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod group;
 pub(crate) mod log;
+pub(crate) mod produce;
 pub(crate) mod topic;
 
 use std::collections::BTreeMap;
