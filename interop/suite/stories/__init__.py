@@ -1,3 +1,3 @@
 """The stories, in the order in which they are told; importing this registers them."""
 
-from . import lifecycle, pairs, tools, real_data, log_files  # noqa: F401
+from . import tour, lifecycle, pairs, tools, real_data, differential, log_files  # noqa: F401

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..broker import Flumen
 from ..clients.java import tool
 from ..processes import run, tail
 from ..records import Difference
-from ..report import Stage, check, story
+from ..report import Skipped, Stage, check, story
 
 #: What the tool says, with exit code 0, about a file that is not right.
 COMPLAINT = re.compile(
@@ -67,3 +68,15 @@ def counted(files: list[Path]) -> None:
     from .real_data import rows
 
     check(sum(counts) == len(rows()), f"{sum(counts)} records in the files, {len(rows())} went in")
+
+
+@story("flumen log verify accepts every file of the stopped broker")
+def verify(stage: Stage) -> None:
+    if not isinstance(stage.broker, Flumen):
+        raise Skipped("the tool is flumen's")
+    stage.broker.stop()
+    try:
+        verified = run([stage.broker.binary, "log", "verify", stage.broker.log_root])
+        check(b"\tok\n" in verified.stdout, verified.stdout.decode())
+    finally:
+        stage.broker.start()
