@@ -22,6 +22,8 @@ pub struct Context {
     pub controller: Controller,
     /// The groups that this broker coordinates.
     pub groups: Arc<Groups>,
+    /// The listener whose addresses clients are told.
+    pub(crate) listener_name: String,
 }
 
 /// One request's header and sender.

@@ -6,6 +6,8 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod controller;
+
 use flumen_protocol::ErrorCode;
 
 use crate::coordinator::CoordinatorError;

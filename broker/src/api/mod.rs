@@ -8,16 +8,30 @@
 //! **Invariant:** a handler returns a response, never an error: a failure that a client can be told
 //! is an error code inside it. Only bytes that cannot be decoded close a connection.
 
+mod alter_configs;
 mod api_versions;
+mod authorized_operations;
 pub mod context;
+mod create_partitions;
+mod create_topics;
 mod delete_groups;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
 mod describe_groups;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod elect_leaders;
 pub mod error;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
+mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
+mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
@@ -127,6 +141,7 @@ macro_rules! served_apis {
 }
 
 served_apis! {
+    Metadata = 3, 0..=13, metadata;
     OffsetCommit = 8, 2..=10, offset_commit;
     OffsetFetch = 9, 1..=10, offset_fetch;
     FindCoordinator = 10, 0..=6, find_coordinator;
@@ -137,8 +152,20 @@ served_apis! {
     DescribeGroups = 15, 0..=6, describe_groups;
     ListGroups = 16, 0..=5, list_groups;
     ApiVersions = 18, 0..=5, api_versions;
+    CreateTopics = 19, 2..=7, create_topics;
+    DeleteTopics = 20, 1..=6, delete_topics;
+    InitProducerId = 22, 0..=5, init_producer_id;
+    DescribeConfigs = 32, 1..=4, describe_configs;
+    AlterConfigs = 33, 0..=2, alter_configs;
+    CreatePartitions = 37, 0..=3, create_partitions;
     DeleteGroups = 42, 0..=3, delete_groups;
+    ElectLeaders = 43, 0..=2, elect_leaders;
+    IncrementalAlterConfigs = 44, 0..=1, incremental_alter_configs;
     OffsetDelete = 47, 0..=0, offset_delete;
+    DescribeQuorum = 55, 0..=2, describe_quorum;
+    DescribeCluster = 60, 0..=2, describe_cluster;
+    ListConfigResources = 74, 0..=1, list_config_resources;
+    DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
 }
 
 /// Polls an answer once, so that what need not wait is never queued.

@@ -186,63 +186,63 @@ pub(super) const GROUP_DEFINITIONS: &[Definition] = &[
     own(
         "consumer.session.timeout.ms",
         "45000",
-        1,
+        (45000, 60000),
         "group.consumer.session.timeout.ms",
         "Session timeout of the consumer protocol (KIP-848).",
     ),
     own(
         "consumer.heartbeat.interval.ms",
         "5000",
-        1,
+        (5000, 15000),
         "group.consumer.heartbeat.interval.ms",
         "Heartbeat interval of the consumer protocol (KIP-848).",
     ),
     own(
         "consumer.assignment.interval.ms",
         "1000",
-        0,
+        (0, 15000),
         "group.consumer.assignment.interval.ms",
         "Least time between two assignments.",
     ),
     own(
         "share.session.timeout.ms",
         "45000",
-        1,
+        (45000, 60000),
         "group.share.session.timeout.ms",
         "Session timeout of a share group (KIP-932).",
     ),
     own(
         "share.heartbeat.interval.ms",
         "5000",
-        1,
+        (5000, 15000),
         "group.share.heartbeat.interval.ms",
         "Heartbeat interval of a share group (KIP-932).",
     ),
     own(
         "share.record.lock.duration.ms",
         "30000",
-        1000,
+        (15000, 60000),
         "group.share.record.lock.duration.ms",
         "How long a record is locked for one member.",
     ),
     own(
         "share.delivery.count.limit",
         "5",
-        2,
+        (2, 10),
         "group.share.delivery.count.limit",
         "How often a record is delivered at most.",
     ),
     own(
         "share.partition.max.record.locks",
         "2000",
-        100,
+        (100, 4000),
         "group.share.partition.max.record.locks",
         "The most records locked in one partition.",
     ),
     own(
         "share.assignment.interval.ms",
         "1000",
-        0,
+        (0, 15000),
         "group.share.assignment.interval.ms",
         "Least time between two assignments.",
     ),
@@ -272,35 +272,35 @@ pub(super) const GROUP_DEFINITIONS: &[Definition] = &[
     own(
         "streams.session.timeout.ms",
         "45000",
-        1,
+        (45000, 60000),
         "group.streams.session.timeout.ms",
         "Session timeout of the streams protocol (KIP-1071).",
     ),
     own(
         "streams.heartbeat.interval.ms",
         "5000",
-        1,
+        (5000, 15000),
         "group.streams.heartbeat.interval.ms",
         "Heartbeat interval of the streams protocol (KIP-1071).",
     ),
     own(
         "streams.num.standby.replicas",
         "0",
-        0,
+        (0, 2),
         "group.streams.num.standby.replicas",
         "Standby replicas of a task.",
     ),
     own(
         "streams.initial.rebalance.delay.ms",
         "3000",
-        0,
+        (0, 2147483647),
         "group.streams.initial.rebalance.delay.ms",
         "How long a new group waits for more members.",
     ),
     own(
         "streams.assignment.interval.ms",
         "1000",
-        0,
+        (0, 15000),
         "group.streams.assignment.interval.ms",
         "Least time between two assignments.",
     ),
@@ -346,15 +346,16 @@ const fn later(
     Definition::broker(name, Kind::Int, default, text).valid(Valid::AtLeast(least)).no_effect_yet()
 }
 
+/// A setting of a group, within the bounds that Kafka's brokers keep by default.
 const fn own(
     name: &'static str,
     default: &'static str,
-    least: i64,
+    (least, most): (i64, i64),
     broker: &'static str,
     text: &'static str,
 ) -> Definition {
     Definition::group(name, Kind::Int, default, text)
-        .valid(Valid::AtLeast(least))
+        .valid(Valid::Between(least, most))
         .defaults_to(broker)
         .no_effect_yet()
 }

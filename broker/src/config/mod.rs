@@ -7,6 +7,7 @@
 
 mod client_metrics;
 mod definition;
+mod describe;
 mod error;
 mod group;
 mod limits;
@@ -28,6 +29,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use definition::{Change, Definition, InvalidValue, Kind, Scope};
+pub use describe::{
+    Described, Source, Synonym, describe_broker, describe_client_metrics, describe_cluster,
+    describe_group, describe_topic,
+};
 pub use error::{ConfigError, Origin, Problem};
 pub use group::GroupConfig;
 pub use limits::LimitConfig;

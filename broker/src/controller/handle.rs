@@ -30,7 +30,8 @@ use crate::config::{BrokerConfig, Settings};
 /// The metadata of the cluster, and the way to change it.
 ///
 /// Reading is cheap and never waits. A change is answered when it is committed and in the published
-/// image, so that whoever is answered finds it there.
+/// image, so that whoever is answered finds it there. Cheap to clone.
+#[derive(Clone)]
 pub struct Controller {
     node_id: i32,
     config: Arc<BrokerConfig>,
@@ -38,7 +39,7 @@ pub struct Controller {
     quorum: Arc<Quorum>,
     published: Arc<Published>,
     questions: mpsc::Sender<Box<dyn Question>>,
-    producer_ids: Mutex<ProducerIdBlock>,
+    producer_ids: Arc<Mutex<ProducerIdBlock>>,
 }
 
 impl fmt::Debug for Controller {
@@ -103,7 +104,7 @@ impl Controller {
             published: Arc::clone(quorum.published()),
             quorum,
             questions,
-            producer_ids: Mutex::default(),
+            producer_ids: Arc::default(),
         })
     }
 

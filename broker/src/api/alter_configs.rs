@@ -1,0 +1,46 @@
+//! AlterConfigs (key 33), v0–v2. Replaces all settings of a resource: what the request does not name
+//! returns to its default. IncrementalAlterConfigs supersedes it; many clients still send this.
+//! v1 throttle first · v2 flexible encoding.
+//! Differs from Kafka: a resource named twice is refused, where Kafka never answers.
+
+use flumen_protocol::messages::alter_configs::{
+    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+use crate::controller::{Alteration, ResourceName};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: AlterConfigsRequest,
+) -> AlterConfigsResponse {
+    let resources: Vec<_> = request
+        .resources
+        .into_iter()
+        .map(|resource| {
+            let name = ResourceName { kind: resource.resource_type, name: resource.resource_name };
+            let all = resource.configs.into_iter().map(|config| (config.name, config.value));
+            (name, Alteration::Replace(all.collect()))
+        })
+        .collect();
+    let names: Vec<_> = resources.iter().map(|(name, _)| name.clone()).collect();
+    let responses = match ctx.controller.alter_configs(resources, request.validate_only).await {
+        Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
+        Err(error) => names.into_iter().map(|name| answer(name, &Err(error))).collect(),
+    };
+    AlterConfigsResponse { responses, ..Default::default() }
+}
+
+fn answer<E: WireError + std::fmt::Display>(
+    name: ResourceName,
+    altered: &Result<(), E>,
+) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse {
+        error_code: altered.code().code(),
+        error_message: altered.as_ref().err().map(ToString::to_string),
+        resource_type: name.kind,
+        resource_name: name.name,
+    }
+}

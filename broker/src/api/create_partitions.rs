@@ -1,0 +1,38 @@
+//! CreatePartitions (key 37), v0–v3. Adds partitions to topics; one result per topic.
+//! v2 flexible encoding · v3 quota on partition changes (KIP-599).
+//! Differs from Kafka: an unknown topic gets a message as well.
+
+use flumen_protocol::messages::create_partitions::{
+    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let added = ctx.controller.create_partitions(request.topics, request.validate_only).await;
+    let results = match added {
+        Ok(added) => added
+            .into_iter()
+            .map(|(name, added)| match added {
+                Ok(()) => CreatePartitionsTopicResult { name, ..Default::default() },
+                Err(error) => failure(name, &error),
+            })
+            .collect(),
+        Err(error) => names.into_iter().map(|name| failure(name, &error)).collect(),
+    };
+    CreatePartitionsResponse { results, ..Default::default() }
+}
+
+fn failure<E: WireError + std::fmt::Display>(
+    name: String,
+    error: &E,
+) -> CreatePartitionsTopicResult {
+    let error_code = error.code().code();
+    CreatePartitionsTopicResult { name, error_code, error_message: Some(error.to_string()) }
+}

@@ -1,0 +1,67 @@
+//! CreateTopics (key 19), v2–v7. Creates topics, or only says whether they could be created.
+//! v4 -1 for the broker's defaults (KIP-464) · v5 the topic's settings in the response (KIP-525) ·
+//! v6 quota on partition changes (KIP-599) · v7 topic ids.
+//! Differs from Kafka: nothing known.
+
+use flumen_protocol::messages::create_topics::{
+    CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+use crate::config::{Settings, describe_topic};
+use crate::controller::{CreateTopicError, CreatedTopic};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: CreateTopicsRequest,
+) -> CreateTopicsResponse {
+    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics = match ctx.controller.create_topics(request.topics, request.validate_only).await {
+        Ok(created) => {
+            let settings = ctx.controller.settings(&ctx.controller.image());
+            created.into_iter().map(|(name, created)| answer(name, created, &settings)).collect()
+        }
+        Err(error) => names.into_iter().map(|name| failure(name, &error)).collect(),
+    };
+    CreateTopicsResponse { topics, ..Default::default() }
+}
+
+fn answer(
+    name: String,
+    created: Result<CreatedTopic, CreateTopicError>,
+    settings: &Settings,
+) -> CreatableTopicResult {
+    let created = match created {
+        Ok(created) => created,
+        Err(error) => return failure(name, &error),
+    };
+    let configs = describe_topic(settings, &created.configs, created.replication_factor)
+        .into_iter()
+        .map(|described| CreatableTopicConfigs {
+            name: described.name,
+            value: described.value,
+            read_only: described.read_only,
+            config_source: described.source.wire_code(),
+            is_sensitive: described.sensitive,
+        });
+    CreatableTopicResult {
+        name,
+        topic_id: created.id,
+        num_partitions: i32::try_from(created.partitions).unwrap_or(i32::MAX),
+        replication_factor: i16::try_from(created.replication_factor).unwrap_or(i16::MAX),
+        configs: Some(configs.collect()),
+        ..Default::default()
+    }
+}
+
+fn failure<E: WireError + std::fmt::Display>(name: String, error: &E) -> CreatableTopicResult {
+    CreatableTopicResult {
+        name,
+        error_code: error.code().code(),
+        error_message: Some(error.to_string()),
+        configs: Some(Vec::new()),
+        ..Default::default()
+    }
+}

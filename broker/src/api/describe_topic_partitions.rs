@@ -1,0 +1,137 @@
+//! DescribeTopicPartitions (key 75), v0. Shows partitions page by page, for topics too many or too
+//! large for one Metadata answer, with eligible leader replicas (KIP-966).
+//! Differs from Kafka: an empty topic name is INVALID_TOPIC_EXCEPTION for that topic alone, where
+//! Kafka fails the whole request with an unexpected server error.
+
+use std::collections::BTreeSet;
+
+use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::describe_topic_partitions::{
+    Cursor, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
+
+use super::authorized_operations::{NOT_ASKED, TOPIC};
+use super::error::WireError;
+use super::{Call, Context};
+use crate::controller::{
+    MetadataImage, PartitionImage, TopicImage, check_topic_name, is_internal_topic,
+};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
+    let limit =
+        request.response_partition_limit.min(ctx.config.limits.described_partitions_max).max(1);
+    let limit = usize::try_from(limit).expect("at least one");
+    let asked: Vec<String> = request.topics.into_iter().map(|topic| topic.name).collect();
+    page(&ctx.controller.image(), asked, limit, request.cursor)
+}
+
+/// One page: from the cursor on, as many partitions as the limit allows.
+fn page(
+    image: &MetadataImage,
+    asked: Vec<String>,
+    limit: usize,
+    cursor: Option<Cursor>,
+) -> DescribeTopicPartitionsResponse {
+    if let Some(cursor) = &cursor
+        && (cursor.partition_index < 0 || !asked.is_empty() && !asked.contains(&cursor.topic_name))
+    {
+        let refusal = |name| topic_answer(name, ErrorCode::InvalidRequest, NOT_ASKED);
+        let topics = asked.into_iter().map(refusal).collect();
+        return DescribeTopicPartitionsResponse { topics, ..Default::default() };
+    }
+    let (from_topic, from_partition) = match &cursor {
+        Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index),
+        None => ("", 0),
+    };
+    let names: BTreeSet<String> = if asked.is_empty() {
+        image.topics_from(from_topic).map(|topic| topic.name.to_string()).collect()
+    } else {
+        asked.into_iter().filter(|name| name.as_str() >= from_topic).collect()
+    };
+
+    let mut response = DescribeTopicPartitionsResponse::default();
+    let mut room = limit;
+    for name in names {
+        let first = if name == from_topic { from_partition } else { 0 };
+        if room == 0 {
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: 0 });
+            break;
+        }
+        let Some(topic) = image.topic(&name) else {
+            let error = check_topic_name(&name)
+                .map_or_else(|error| error.code(), |()| ErrorCode::UnknownTopicOrPartition);
+            response.topics.push(topic_answer(name, error, TOPIC));
+            continue;
+        };
+        let answer = found(image, topic, first, room);
+        room -= answer.partitions.len();
+        let next = answer.partitions.last().map_or(first, |last| last.partition_index + 1);
+        let has_more = topic.partition(next).is_some();
+        response.topics.push(answer);
+        if has_more {
+            response.next_cursor = Some(Cursor { topic_name: name, partition_index: next });
+            break;
+        }
+    }
+    response
+}
+
+fn topic_answer(
+    name: String,
+    error: ErrorCode,
+    operations: i32,
+) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic {
+        error_code: error.code(),
+        is_internal: is_internal_topic(&name),
+        name: Some(name),
+        topic_authorized_operations: operations,
+        ..Default::default()
+    }
+}
+
+fn found(
+    image: &MetadataImage,
+    topic: &TopicImage,
+    first: i32,
+    room: usize,
+) -> DescribeTopicPartitionsResponseTopic {
+    let partitions = topic
+        .indexed_partitions()
+        .filter(|(index, _)| *index >= first)
+        .take(room)
+        .map(|(index, partition)| partition_answer(image, index, partition));
+    DescribeTopicPartitionsResponseTopic {
+        topic_id: topic.id,
+        partitions: partitions.collect(),
+        ..topic_answer(topic.name.to_string(), ErrorCode::None, TOPIC)
+    }
+}
+
+fn partition_answer(
+    image: &MetadataImage,
+    partition_index: i32,
+    partition: &PartitionImage,
+) -> DescribeTopicPartitionsResponsePartition {
+    let error = match partition.leader {
+        Some(_) => ErrorCode::None,
+        None => ErrorCode::LeaderNotAvailable,
+    };
+    let offline = partition.replicas.iter().copied().filter(|id| !image.is_live(*id));
+    DescribeTopicPartitionsResponsePartition {
+        error_code: error.code(),
+        partition_index,
+        leader_id: partition.leader.unwrap_or(-1),
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: partition.replicas.clone(),
+        isr_nodes: partition.in_sync.clone(),
+        eligible_leader_replicas: Some(partition.eligible.clone()),
+        last_known_elr: Some(Vec::new()),
+        offline_replicas: offline.collect(),
+    }
+}

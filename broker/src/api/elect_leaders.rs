@@ -1,0 +1,47 @@
+//! ElectLeaders (key 43), v0–v2. Elects the preferred leaders, or, where nobody leads, any replica.
+//! v1 the kind of election (KIP-460) · v2 flexible encoding.
+//! Differs from Kafka: nothing known.
+
+use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::elect_leaders::{
+    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+use crate::controller::{ElectionError, ElectionType, TopicElections};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    call: &Call,
+    request: ElectLeadersRequest,
+) -> ElectLeadersResponse {
+    // Before version 1 only the preferred leader could be asked for.
+    let code = if call.version == 0 { 0 } else { request.election_type };
+    let Some(election) = ElectionType::from_code(code) else {
+        return refusal(ErrorCode::InvalidRequest);
+    };
+    let topics = request
+        .topic_partitions
+        .map(|topics| topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect());
+    match ctx.controller.elect_leaders(election, topics).await {
+        Ok(elected) => ElectLeadersResponse {
+            replica_election_results: elected.into_iter().map(topic_result).collect(),
+            ..Default::default()
+        },
+        Err(error) => refusal(error.code()),
+    }
+}
+
+fn refusal(error: ErrorCode) -> ElectLeadersResponse {
+    ElectLeadersResponse { error_code: error.code(), ..Default::default() }
+}
+
+fn topic_result((topic, partitions): TopicElections) -> ReplicaElectionResult {
+    let result = |(partition_id, elected): (i32, Result<(), ElectionError>)| PartitionResult {
+        partition_id,
+        error_code: elected.code().code(),
+        error_message: elected.err().map(|error| error.to_string()),
+    };
+    ReplicaElectionResult { topic, partition_result: partitions.into_iter().map(result).collect() }
+}

@@ -1,0 +1,130 @@
+//! The codes of what the controller refuses.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use flumen_protocol::ErrorCode;
+
+use super::WireError;
+use crate::controller::{
+    AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
+    ElectionError, NotLeader, ProducerIdError, TopicConfigError, TopicNameError,
+};
+
+impl WireError for NotLeader {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::NotController
+    }
+}
+
+impl WireError for TopicNameError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidTopicException
+    }
+}
+
+impl WireError for CreateTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Exists { .. } => ErrorCode::TopicAlreadyExists,
+            Self::Name(error) => error.code(),
+            Self::Collision { .. } => ErrorCode::InvalidTopicException,
+            Self::Reserved
+            | Self::Twice
+            | Self::AssignmentAndPartitions
+            | Self::AssignmentAndReplicationFactor => ErrorCode::InvalidRequest,
+            Self::Partitions => ErrorCode::InvalidPartitions,
+            Self::TooManyPartitions => ErrorCode::PolicyViolation,
+            Self::ReplicationFactor | Self::TooFewBrokers(_) => ErrorCode::InvalidReplicationFactor,
+            Self::Assignment(error) => error.code(),
+            Self::Config(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for AssignmentError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidReplicaAssignment
+    }
+}
+
+impl WireError for TopicConfigError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidConfig
+    }
+}
+
+impl WireError for DeleteTopicError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownName => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownId => ErrorCode::UnknownTopicId,
+            Self::NameAndId | Self::Neither | Self::NameTwice | Self::IdTwice | Self::NameOfId => {
+                ErrorCode::InvalidRequest
+            }
+        }
+    }
+}
+
+impl WireError for CreatePartitionsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+            Self::Twice => ErrorCode::InvalidRequest,
+            Self::Same { .. } | Self::Fewer { .. } => ErrorCode::InvalidPartitions,
+            Self::TooMany => ErrorCode::PolicyViolation,
+            Self::TooFewBrokers(_) => ErrorCode::InvalidReplicationFactor,
+            Self::Assignment(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for AlterConfigError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::ResourceTwice
+            | Self::UnknownKind { .. }
+            | Self::DefaultTopic
+            | Self::DefaultGroup
+            | Self::DefaultClientMetrics
+            | Self::BrokerName { .. }
+            | Self::UnknownBroker { .. }
+            | Self::NameTwice
+            | Self::NoValue { .. }
+            | Self::UnknownOperation { .. }
+            | Self::Fixed { .. }
+            | Self::Broker(_)
+            | Self::ClientMetrics(_)
+            | Self::UnknownClientMetricsConfig { .. } => ErrorCode::InvalidRequest,
+            Self::TopicName(error) => error.code(),
+            Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownLogger { .. }
+            | Self::NotAList { .. }
+            | Self::Group(_)
+            | Self::UnknownGroupConfig { .. } => ErrorCode::InvalidConfig,
+            Self::Topic(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for ElectionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic { .. } | Self::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            Self::NotNeeded => ErrorCode::ElectionNotNeeded,
+            Self::PreferredNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+            Self::NobodyAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        }
+    }
+}
+
+impl WireError for ProducerIdError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            // What clients wait for and ask again.
+            Self::NotLeader(_) => ErrorCode::CoordinatorNotAvailable,
+            Self::Exhausted(_) => ErrorCode::UnknownServerError,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! IncrementalAlterConfigs (key 44), v0–v1. Sets, removes, extends and shortens settings of topics,
+//! brokers, groups and client metrics (KIP-339), each resource as a whole or not at all.
+//! v1 flexible encoding.
+//! Differs from Kafka: an unknown operation is INVALID_REQUEST, where Kafka answers with an
+//! unexpected server error.
+
+use flumen_protocol::messages::incremental_alter_configs::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+use crate::controller::{Alteration, ResourceName, Step};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
+    let resources: Vec<_> = request
+        .resources
+        .into_iter()
+        .map(|resource| {
+            let name = ResourceName { kind: resource.resource_type, name: resource.resource_name };
+            let steps = resource.configs.into_iter().map(|config| Step {
+                name: config.name,
+                operation: config.config_operation,
+                value: config.value,
+            });
+            (name, Alteration::Steps(steps.collect()))
+        })
+        .collect();
+    let names: Vec<_> = resources.iter().map(|(name, _)| name.clone()).collect();
+    let responses = match ctx.controller.alter_configs(resources, request.validate_only).await {
+        Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
+        Err(error) => names.into_iter().map(|name| answer(name, &Err(error))).collect(),
+    };
+    IncrementalAlterConfigsResponse { responses, ..Default::default() }
+}
+
+fn answer<E: WireError + std::fmt::Display>(
+    name: ResourceName,
+    altered: &Result<(), E>,
+) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse {
+        error_code: altered.code().code(),
+        error_message: altered.as_ref().err().map(ToString::to_string),
+        resource_type: name.kind,
+        resource_name: name.name,
+    }
+}
