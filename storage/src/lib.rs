@@ -28,6 +28,7 @@ mod segment_index;
 mod time_index;
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod group_commit;
 pub mod log_dir;
 pub mod validate;
