@@ -159,6 +159,10 @@ impl Group {
             }
             self.members.insert(member.id.clone(), member);
         }
+        let leads = |id: &String| self.members.contains_key(id);
+        if !self.leader.as_ref().is_some_and(leads) {
+            self.leader = self.members.keys().next().cloned();
+        }
         self.state = if self.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         self.subscribed_topics = self.compute_subscribed_topics();
         for member_id in self.member_ids() {

@@ -185,23 +185,26 @@ impl GroupShard {
         !effects.records.is_empty()
     }
 
-    /// Tombstones for every offset that has expired, and for groups that have nothing left.
-    pub(super) fn expired_offsets(&self, now: Now) -> Vec<CoordinatorRecord> {
+    /// Tombstones for offsets that have expired, and for groups that have nothing left; in order of
+    /// groups, as many as the caller takes.
+    pub(super) fn expired_offsets(&self, now: Now) -> impl Iterator<Item = CoordinatorRecord> {
+        self.groups.values().flat_map(move |group| self.expired_in_group(group, now))
+    }
+
+    fn expired_in_group(&self, group: &Group, now: Now) -> Vec<CoordinatorRecord> {
         let mut tombstones = Vec::new();
-        for (group_id, group) in &self.groups {
-            let mut is_any_left = false;
-            for (topic, partitions) in self.offsets.of_group(group_id).into_iter().flatten() {
-                for (&partition, committed) in partitions {
-                    if self.is_expired(group, topic, committed, now) {
-                        tombstones.push(records::offset_tombstone(group_id, topic, partition));
-                    } else {
-                        is_any_left = true;
-                    }
+        let mut is_any_left = false;
+        for (topic, partitions) in self.offsets.of_group(&group.id).into_iter().flatten() {
+            for (&partition, committed) in partitions {
+                if self.is_expired(group, topic, committed, now) {
+                    tombstones.push(records::offset_tombstone(&group.id, topic, partition));
+                } else {
+                    is_any_left = true;
                 }
             }
-            if group.state == GroupState::Empty && group.stored.is_some() && !is_any_left {
-                tombstones.push(records::group_tombstone(group_id));
-            }
+        }
+        if group.state == GroupState::Empty && group.stored.is_some() && !is_any_left {
+            tombstones.push(records::group_tombstone(&group.id));
         }
         tombstones
     }

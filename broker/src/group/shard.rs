@@ -210,18 +210,16 @@ impl GroupShard {
 
     /// Looks for offsets whose time is over, and for groups that were only kept for them.
     fn expire_offsets(&mut self, now: Now, effects: &mut GroupEffects) {
-        let mut expired = self.expired_offsets(now);
-        let is_cut = expired.len() > TOMBSTONES_MAX;
-        expired.truncate(TOMBSTONES_MAX);
+        let expired: Vec<_> = self.expired_offsets(now).take(TOMBSTONES_MAX).collect();
         if !expired.is_empty() {
             info!(count = expired.len(), "expired committed offsets or empty groups");
         }
-        effects.records.append(&mut expired);
-        let pause_ms = if is_cut {
-            TOMBSTONES_PAUSE_MS
-        } else {
+        let pause_ms = if expired.len() < TOMBSTONES_MAX {
             self.config.offsets_retention_check_interval_ms
+        } else {
+            TOMBSTONES_PAUSE_MS
         };
+        effects.records.extend(expired);
         self.set_retention(now, pause_ms);
     }
 

@@ -3,6 +3,7 @@
 //! A [`Script`] stands in for the runtime: it appends to a log in memory, replays, and commits at
 //! once unless told to hold commits back. Time moves only when a script says so.
 
+mod failover;
 mod joining;
 mod offsets;
 mod random;
