@@ -17,6 +17,7 @@
 //! to partitions, which differs per coordinator.
 
 mod decision;
+mod load;
 mod log;
 #[cfg(test)]
 pub(crate) mod memory_log;

@@ -14,20 +14,16 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flumen_client::connection::{Clock, Seams};
-use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
+use flumen_protocol::records::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
 use super::decision::{CoordinatorRecord, Effects, Now, Shard, Ticket};
+use super::load::{LoadError, Loaded, replay_log};
 use super::log::{CoordinatorLog, LogError};
 
-/// How much of the log is read at a time while loading.
-const LOAD_BYTES: usize = 1 << 20;
-/// The most bytes one batch may unpack to while loading.
-const DECOMPRESSED_BYTES_MAX: usize = 64 << 20;
 /// The pauses between tries to load.
 const LOAD_RETRY_MIN: Duration = Duration::from_millis(100);
 const LOAD_RETRY_MAX: Duration = Duration::from_secs(10);
@@ -333,21 +329,13 @@ impl<S: Shard> ShardRuntime<S> {
     async fn load(&self, mut shard: S) -> Result<(), LoadError> {
         let incarnation = self.state.lock().incarnation;
         let started = self.seams.clock.monotonic();
-        let mut offset = self.log.log_start_offset();
-        let mut record_count = 0_u64;
-        loop {
-            let chunk = self.log.read(offset, LOAD_BYTES).await?;
-            if chunk.is_empty() {
-                break;
-            }
-            offset = replay_chunk(&mut shard, chunk, offset, &mut record_count)?;
-        }
+        let Loaded { next_offset, record_count } = replay_log(&*self.log, &mut shard).await?;
         let now = now(&*self.seams.clock);
         let mut effects = Effects::default();
         shard.on_loaded(now, &mut effects);
         let active = Active {
             shard,
-            last_offset: offset - 1,
+            last_offset: next_offset - 1,
             next_ticket: 0,
             tickets: BTreeMap::new(),
             after_commit: VecDeque::new(),
@@ -464,45 +452,6 @@ fn active<S: Shard>(state: &mut State<S>) -> Result<&mut Active<S>, CoordinatorE
         Phase::Loading => Err(CoordinatorError::LoadInProgress),
         Phase::Closed => Err(CoordinatorError::NotCoordinator),
     }
-}
-
-/// Why a shard could not be loaded.
-#[derive(Debug, thiserror::Error)]
-enum LoadError {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error("a batch of the log is damaged: {0}")]
-    Batch(#[from] flumen_protocol::records::BatchError),
-    #[error("a batch of the log cannot be unpacked: {0}")]
-    Compression(#[from] flumen_protocol::records::compression::CompressionError),
-    #[error("a record of the log is damaged: {0}")]
-    Record(#[from] flumen_protocol::records::RecordError),
-    #[error(transparent)]
-    Replay(#[from] super::decision::ReplayError),
-}
-
-/// Replays the records from `offset` on and returns the offset after the last batch.
-fn replay_chunk<S: Shard>(
-    shard: &mut S,
-    chunk: Bytes,
-    offset: i64,
-    record_count: &mut u64,
-) -> Result<i64, LoadError> {
-    let mut next_offset = offset;
-    for batch in Batches::new(chunk) {
-        let batch = batch?;
-        next_offset = batch.header().next_offset();
-        if batch.header().is_control() {
-            continue;
-        }
-        for record in batch.records(DECOMPRESSED_BYTES_MAX)? {
-            let record = record?;
-            let Some(key) = record.key.filter(|_| record.offset >= offset) else { continue };
-            shard.replay(record.offset, &CoordinatorRecord { key, value: record.value })?;
-            *record_count += 1;
-        }
-    }
-    Ok(next_offset)
 }
 
 fn now(clock: &dyn Clock) -> Now {

@@ -239,3 +239,20 @@ fn a_client_may_ask_for_a_retention_time_of_its_own() {
     script.advance(1_200_000);
     assert_eq!(script.committed(TOPIC), None);
 }
+
+#[test]
+fn many_offsets_expire_in_steps() {
+    let mut script = Script::new();
+    let mut request = commit_request("", -1, TOPIC, 1);
+    let template = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions =
+        (0..2_500).map(|index| CommitPartition { index, ..template.clone() }).collect();
+    script.commit(request).unwrap();
+    let count = |script: &Script| {
+        script.shard.all_committed(GROUP).map_or(0, |offsets| offsets[TOPIC].len())
+    };
+    script.advance(7 * DAY_MS);
+    assert_eq!(count(&script), 1_500, "one step at the check");
+    script.advance(1_000);
+    assert_eq!(count(&script), 0);
+}
