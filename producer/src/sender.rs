@@ -439,6 +439,7 @@ impl Sender {
         if self.needs_identity() {
             self.asking = Some(Box::pin(async move {
                 let request = InitProducerIdRequest {
+                    transactional_id: None,
                     transaction_timeout_ms: i32::MAX,
                     ..InitProducerIdRequest::default()
                 };
