@@ -124,7 +124,12 @@ mod tests {
         }
     }
 
-    fn check(assignor: Assignor, members: &[Member], counts: &[(&str, i32)], expected: &[(&str, &[&str])]) {
+    fn check(
+        assignor: Assignor,
+        members: &[Member],
+        counts: &[(&str, i32)],
+        expected: &[(&str, &[&str])],
+    ) {
         let counts = counts.iter().map(|(topic, count)| ((*topic).to_owned(), *count)).collect();
         let assigned: Vec<(String, Vec<String>)> = assignor
             .assign(members, &counts)

@@ -11,8 +11,8 @@ use flumen_client::connection::{Call, Connection};
 use flumen_client::{Error as ClientError, TopicPartition};
 use flumen_protocol::messages::offset_commit::{OffsetCommitRequest, OffsetCommitResponse};
 use flumen_protocol::messages::offset_fetch::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic,
-    OffsetFetchRequestTopics, OffsetFetchResponse,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse,
 };
 use flumen_protocol::{ApiKey, ErrorCode};
 

@@ -210,7 +210,8 @@ fn iso_duration(text: &str) -> Option<Duration> {
     let (days, time) = text.split_once('t').unwrap_or((text, ""));
     let mut total = Duration::ZERO;
     let mut has_parts = false;
-    for (part, units) in [(days, &[('d', 86400)][..]), (time, &[('h', 3600), ('m', 60), ('s', 1)])] {
+    for (part, units) in [(days, &[('d', 86400)][..]), (time, &[('h', 3600), ('m', 60), ('s', 1)])]
+    {
         let mut rest = part;
         for (unit, seconds) in units {
             if let Some((number, after)) = rest.split_once(*unit) {
@@ -278,8 +279,7 @@ mod tests {
             ("by_duration:PT-1S", None),
         ];
         for (value, expected) in cases {
-            let expected =
-                expected.map(|ms| OffsetReset::ByDuration(Duration::from_millis(ms)));
+            let expected = expected.map(|ms| OffsetReset::ByDuration(Duration::from_millis(ms)));
             assert_eq!(reset_from(value).ok(), expected, "{value}");
         }
     }

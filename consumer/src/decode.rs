@@ -183,7 +183,10 @@ impl Aborted {
 }
 
 /// The place behind the last whole batch, to fetch from next; `None` if there is no whole batch.
-pub(crate) fn place_behind(bytes: &Bytes, from: Position) -> Result<Option<Position>, CorruptBatch> {
+pub(crate) fn place_behind(
+    bytes: &Bytes,
+    from: Position,
+) -> Result<Option<Position>, CorruptBatch> {
     let mut place = None;
     for batch in Batches::new(bytes.clone()) {
         place = Some(behind(batch?.header(), place.unwrap_or(from)));

@@ -47,15 +47,14 @@ impl FetchSession {
     pub(crate) fn plan(&mut self, wanted: BTreeMap<TopicPartition, Wanted>) -> Plan {
         let is_full = self.epoch == 0;
         let known = std::mem::take(&mut self.partitions);
-        let named = wanted.iter().filter(|(partition, wanted)| {
-            is_full || known.get(*partition) != Some(*wanted)
-        });
+        let named = wanted
+            .iter()
+            .filter(|(partition, wanted)| is_full || known.get(*partition) != Some(*wanted));
         // A partition of a topic that was created anew is another one: the old one is forgotten.
         let gone = known.iter().filter(|(partition, known)| {
             wanted.get(*partition).is_none_or(|wanted| wanted.topic_id != known.topic_id)
         });
-        let forgotten =
-            if is_full { Vec::new() } else { group_forgotten(gone) };
+        let forgotten = if is_full { Vec::new() } else { group_forgotten(gone) };
         let plan = Plan {
             session_id: self.id,
             session_epoch: self.epoch,
@@ -119,9 +118,8 @@ fn group_forgotten<'a>(
 ) -> Vec<ForgottenTopic> {
     let mut topics: Vec<ForgottenTopic> = Vec::new();
     for (TopicPartition { topic, partition }, known) in gone {
-        let is_same = |last: &ForgottenTopic| {
-            last.topic == **topic && last.topic_id == known.topic_id
-        };
+        let is_same =
+            |last: &ForgottenTopic| last.topic == **topic && last.topic_id == known.topic_id;
         if !topics.last().is_some_and(is_same) {
             let (topic, topic_id) = (topic.to_string(), known.topic_id);
             topics.push(ForgottenTopic { topic, topic_id, partitions: Vec::new() });
@@ -198,8 +196,7 @@ mod tests {
 
     #[test]
     fn epochs_start_over_behind_the_last() {
-        let mut session =
-            FetchSession { id: 3, epoch: i32::MAX, partitions: BTreeMap::new() };
+        let mut session = FetchSession { id: 3, epoch: i32::MAX, partitions: BTreeMap::new() };
         assert!(session.on_answer(3, ErrorCode::None));
         check(&mut session, &[], (3, 1), &[], &[]);
     }

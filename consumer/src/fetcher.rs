@@ -399,8 +399,7 @@ impl Fetcher {
         let names = names.into_iter().map(|name| name.to_string()).collect();
         let client = self.shared.client.clone();
         self.refresh_after = now + client.config().retry_backoff.initial;
-        self.refreshing =
-            Some(Box::pin(async move { client.refresh(Topics::Named(names)).await }));
+        self.refreshing = Some(Box::pin(async move { client.refresh(Topics::Named(names)).await }));
     }
 }
 

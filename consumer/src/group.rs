@@ -148,12 +148,12 @@ impl Keeper {
     async fn wait(&self, until: Option<Duration>) {
         let now = self.shared.now();
         let commit = self.shared.config.auto_commit.then_some(self.next_commit);
-        let absent = self.shared.idle_since().map(|since| {
-            since + self.shared.config.max_poll_interval
-        });
+        let absent =
+            self.shared.idle_since().map(|since| since + self.shared.config.max_poll_interval);
         let times = [until, commit.filter(|at| *at > now), absent.filter(|at| *at > now)];
         let until = times.into_iter().flatten().min();
-        let pause = until.map_or(self.shared.config.heartbeat_interval, |at| at.saturating_sub(now));
+        let pause =
+            until.map_or(self.shared.config.heartbeat_interval, |at| at.saturating_sub(now));
         tokio::select! {
             biased;
             () = self.shared.group_wake.notified() => {}

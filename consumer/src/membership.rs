@@ -230,9 +230,7 @@ impl Membership {
                         });
                         Phase::Counting { members: members.collect(), assignor }
                     }
-                    (true, None) => {
-                        Phase::Failed { code: ErrorCode::InconsistentGroupProtocol }
-                    }
+                    (true, None) => Phase::Failed { code: ErrorCode::InconsistentGroupProtocol },
                 };
                 Verdict::Go
             }

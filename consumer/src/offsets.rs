@@ -49,9 +49,10 @@ impl Offsets {
 
     /// What is stored and not committed.
     pub(crate) fn uncommitted(&self) -> BTreeMap<TopicPartition, OffsetToCommit> {
-        let open = self.stored.iter().filter(|(partition, next)| {
-            self.committed.get(*partition) != Some(*next)
-        });
+        let open = self
+            .stored
+            .iter()
+            .filter(|(partition, next)| self.committed.get(*partition) != Some(*next));
         open.map(|(partition, next)| (partition.clone(), to_commit(*next))).collect()
     }
 
@@ -79,11 +80,7 @@ impl Offsets {
 }
 
 fn to_commit(next: Position) -> OffsetToCommit {
-    OffsetToCommit {
-        offset: next.offset,
-        leader_epoch: next.leader_epoch,
-        metadata: String::new(),
-    }
+    OffsetToCommit { offset: next.offset, leader_epoch: next.leader_epoch, metadata: String::new() }
 }
 
 #[cfg(test)]

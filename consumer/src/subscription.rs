@@ -179,7 +179,11 @@ impl Subscription {
     pub(crate) fn state(&self, partition: &TopicPartition, stay: u64) -> DataState {
         match self.partitions.get(partition) {
             Some(assigned) if assigned.stay == stay => {
-                if assigned.is_paused { DataState::Paused } else { DataState::Current }
+                if assigned.is_paused {
+                    DataState::Paused
+                } else {
+                    DataState::Current
+                }
             }
             _ => DataState::Stale,
         }

@@ -142,7 +142,10 @@ fn a_coordinator_that_moved_costs_no_partitions() {
 fn answers_to_joins_and_syncs_lead_back_or_end_it() {
     let mut membership = member(None);
     assert_eq!(membership.on_joined(join_error(ErrorCode::RebalanceInProgress)), Verdict::Go);
-    assert_eq!(membership.on_joined(join_error(ErrorCode::NotCoordinator)), Verdict::FindCoordinator);
+    assert_eq!(
+        membership.on_joined(join_error(ErrorCode::NotCoordinator)),
+        Verdict::FindCoordinator
+    );
     membership.on_joined(join_error(ErrorCode::MemberIdRequired));
     membership.on_joined(join_error(ErrorCode::UnknownMemberId));
     assert_eq!(join_of(&membership).member_id, "");
