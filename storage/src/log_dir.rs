@@ -25,6 +25,7 @@ const META_VERSION: &str = "1";
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
 /// End of the name of a directory whose partition is deleted but not yet gone.
 const DELETED_SUFFIX: &str = "-delete";
 
@@ -89,6 +90,8 @@ pub enum Checkpoint {
     LogStartOffsets,
     /// What was committed when the broker last wrote it down.
     HighWatermarks,
+    /// How far compaction has come in partitions that are compacted.
+    CleanerOffsets,
 }
 
 impl Checkpoint {
@@ -97,6 +100,7 @@ impl Checkpoint {
             Self::RecoveryPoints => RECOVERY_POINTS,
             Self::LogStartOffsets => LOG_START_OFFSETS,
             Self::HighWatermarks => HIGH_WATERMARKS,
+            Self::CleanerOffsets => CLEANER_OFFSETS,
         }
     }
 }

@@ -127,6 +127,7 @@ fn checkpoints_have_the_names_kafka_gives_them() {
         (Checkpoint::RecoveryPoints, "recovery-point-offset-checkpoint"),
         (Checkpoint::LogStartOffsets, "log-start-offset-checkpoint"),
         (Checkpoint::HighWatermarks, "replication-offset-checkpoint"),
+        (Checkpoint::CleanerOffsets, "cleaner-offset-checkpoint"),
     ] {
         assert_eq!(dir.read_checkpoint(checkpoint).unwrap(), None);
         let offsets = PartitionOffsets::from([(("t".to_owned(), 1), 5)]);
