@@ -7,6 +7,8 @@
 //!
 //! A failure names its seed, and a seed gives the same run every time.
 
+#![expect(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
+
 mod random;
 mod reference;
 mod workload;
