@@ -24,7 +24,7 @@ pub(crate) enum WalkError {
     Io { position: u64, source: io::Error },
     #[error("invalid batch at position {position}")]
     Invalid { position: u64, source: BatchError },
-    #[error("batch at position {position} has offset {base_offset}, at least {expected} is due")]
+    #[error("batch at position {position} has offset {base_offset} where {expected} is due")]
     OutOfOrder { position: u64, base_offset: i64, expected: i64 },
 }
 
@@ -78,11 +78,12 @@ impl<'a> HeaderWalk<'a> {
 /// Reads every batch of the range and compares its checksum, calling `on_batch` for each good one.
 ///
 /// The range must begin at a batch boundary. A batch that reaches past the end is an error, and so
-/// is one whose offsets lie below `expected_offset` or below the batch before.
+/// is one whose offsets lie outside `offsets` or below the batch before: the base offset is not
+/// under the checksum.
 pub(crate) fn verify(
     file: &dyn FileSource,
     range: Range<u64>,
-    mut expected_offset: i64,
+    mut offsets: Range<i64>,
     mut on_batch: impl FnMut(u64, &BatchHeader, &[u8]),
 ) -> Result<(), WalkError> {
     let mut buffer = Vec::new();
@@ -109,11 +110,11 @@ pub(crate) fn verify(
             let source = BatchError::CrcMismatch { stored, computed };
             return Err(WalkError::Invalid { position, source });
         }
-        let (base_offset, expected) = (header.base_offset, expected_offset);
-        if base_offset < expected {
-            return Err(WalkError::OutOfOrder { position, base_offset, expected });
+        let base_offset = header.base_offset;
+        if !offsets.contains(&base_offset) || header.last_offset() >= offsets.end {
+            return Err(WalkError::OutOfOrder { position, base_offset, expected: offsets.start });
         }
-        expected_offset = header.next_offset();
+        offsets.start = header.next_offset();
         on_batch(position, &header, batch);
         position += size as u64;
     }

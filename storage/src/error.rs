@@ -70,8 +70,8 @@ pub enum CorruptBatch {
     /// The bytes are no batch, or not the ones that were written.
     #[error(transparent)]
     Batch(#[from] BatchError),
-    /// The offsets of the batch do not follow those before.
-    #[error("batch has offset {base_offset}, at least {expected} is due")]
+    /// The offsets of the batch do not follow those before, or are not of this segment.
+    #[error("batch has offset {base_offset} where {expected} is due")]
     OutOfOrder { base_offset: i64, expected: i64 },
     /// The records inside the batch cannot be read.
     #[error(transparent)]

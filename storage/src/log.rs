@@ -20,9 +20,11 @@ mod append;
 pub(crate) mod cleaning;
 mod flush;
 mod lookup;
-mod maintenance;
 mod read;
 pub(crate) mod rebuild;
+mod retention;
+mod rolling;
+mod truncation;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -252,5 +254,7 @@ impl PartitionLog {
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod tests;

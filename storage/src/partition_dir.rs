@@ -1,6 +1,6 @@
 //! The directory of one partition: file names in, errors with paths out.
 //!
-//! Knows nothing of what the files hold.
+//! Knows the names of the files, and nothing of what they hold.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::{read_if_exists, write_atomically};
 use crate::error::DiskError;
+use crate::file_names::{SNAPSHOT, parse_segment_file};
 use crate::vfs::{DirEntry, OpenOptions, Vfs, VfsFile};
 
 /// A directory on a disk.
@@ -104,4 +105,14 @@ impl PartitionDir {
     pub(crate) fn sync(&self) -> Result<(), DiskError> {
         self.vfs.sync_dir(&self.path).map_err(|source| DiskError::new("sync", &self.path, source))
     }
+}
+
+/// The producer snapshots of a partition: offsets, in increasing order, and file names.
+pub(crate) fn list_snapshots(dir: &PartitionDir) -> Result<Vec<(i64, String)>, DiskError> {
+    let entries = dir.list()?.into_iter();
+    let snapshots = entries.filter_map(|entry| match parse_segment_file(&entry.name) {
+        Some((offset, SNAPSHOT)) => Some((offset, entry.name)),
+        Some(_) | None => None,
+    });
+    Ok(snapshots.collect())
 }

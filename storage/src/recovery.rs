@@ -20,7 +20,7 @@ use crate::log::OpenContext;
 use crate::log::cleaning::resolve_leftovers;
 use crate::log::rebuild::{producer_state_at, read_error, rebuild_index};
 use crate::log_state::{LogState, decode_leader_epochs, encode_leader_epochs};
-use crate::partition_dir::PartitionDir;
+use crate::partition_dir::{PartitionDir, list_snapshots};
 use crate::producer_state::ProducerState;
 use crate::replay::{end_marker, replay};
 use crate::segment::Segment;
@@ -168,14 +168,7 @@ fn remove_stray_snapshots(
     segments: &BTreeMap<i64, Segment>,
     log_end_offset: i64,
 ) -> Result<(), DiskError> {
-    let mut snapshots: Vec<(i64, String)> = dir
-        .list()?
-        .into_iter()
-        .filter_map(|entry| match parse_segment_file(&entry.name) {
-            Some((offset, SNAPSHOT)) => Some((offset, entry.name)),
-            Some(_) | None => None,
-        })
-        .collect();
+    let mut snapshots = list_snapshots(dir)?;
     let above = snapshots.split_off(snapshots.partition_point(|&(at, _)| at <= log_end_offset));
     snapshots.pop();
     snapshots.retain(|(offset, _)| !segments.contains_key(offset));
@@ -242,12 +235,14 @@ impl Recovery<'_> {
 
     /// Reads one segment; returns whether it is whole. A torn tail is cut off.
     fn scan_segment(&mut self, base_offset: i64) -> Result<bool, OpenError> {
+        let next_base = self.segments.range(base_offset + 1..).next().map(|(&next, _)| next);
         let segment = self.segments.get_mut(&base_offset).expect("it was listed");
+        let offsets = base_offset..next_base.unwrap_or_else(|| segment.offset_limit());
         let mut index = SegmentIndex::new(base_offset);
         let file = segment.file(self.dir)?;
         let (epochs, producers) = (&mut self.epochs, &mut self.producers);
         let interval_bytes = self.config.index_interval_bytes;
-        let outcome = verify(&**file, 0..segment.size(), base_offset, |position, header, batch| {
+        let outcome = verify(&**file, 0..segment.size(), offsets, |position, header, batch| {
             index.add(position, header, interval_bytes);
             let marker = end_marker(header, &[batch]);
             for transaction in replay(producers, epochs, header, marker) {

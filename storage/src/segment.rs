@@ -22,6 +22,9 @@ use crate::segment_index::SegmentIndex;
 use crate::time_index::TimeIndex;
 use crate::vfs::{OpenOptions, VfsFile};
 
+/// Number of offsets that a segment can span.
+const OFFSETS_MAX: i64 = 1 << 31;
+
 /// A segment of a partition log.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -50,6 +53,11 @@ impl Segment {
 
     pub(crate) fn base_offset(&self) -> i64 {
         self.base_offset
+    }
+
+    /// The end of the offsets that the indexes can say, which they do relative to the base offset.
+    pub(crate) fn offset_limit(&self) -> i64 {
+        self.base_offset.saturating_add(OFFSETS_MAX)
     }
 
     /// Bytes of the log file that hold batches.

@@ -11,7 +11,7 @@ use flumen_protocol::records::{
 };
 
 use super::PartitionLog;
-use crate::error::{AppendError, DiskError, MaintenanceError};
+use crate::error::{AppendError, DiskError};
 use crate::file_names::{LEADER_EPOCHS, LOG_STATE};
 use crate::log_state::{LogState, encode_leader_epochs};
 use crate::producer_state::{AppendOrigin, ProducedBatch, Staged, StagedProducers};
@@ -85,7 +85,9 @@ impl PartitionLog {
         for batch in &batches {
             let header = batch.header();
             let base_offset = header.base_offset;
-            if base_offset < log_end_offset {
+            // What one append spans has to fit into one segment.
+            let span = header.last_offset().saturating_sub(batches[0].header().base_offset);
+            if base_offset < log_end_offset || span > i64::from(i32::MAX) {
                 return Err(AppendError::OffsetOutOfOrder { base_offset, log_end_offset });
             }
             log_end_offset = header.next_offset();
@@ -137,7 +139,7 @@ impl PartitionLog {
             return Err(AppendError::SegmentTooSmall { size, limit });
         }
         if self.must_roll_before(size, headers.clone(), now_ms) {
-            self.roll(now_ms).map_err(append_error)?;
+            self.roll_to(self.next_base(headers.clone()), now_ms).map_err(append_error)?;
         }
         self.note_epochs(headers.clone())?;
         let mut position = self.active().size();
@@ -174,6 +176,11 @@ impl PartitionLog {
         Ok(info)
     }
 
+    /// Where a segment that begins with these batches has to begin, so that it can hold them.
+    fn next_base<'a>(&self, mut headers: impl Iterator<Item = &'a BatchHeader>) -> i64 {
+        headers.next().map_or(self.log_end_offset, |first| first.base_offset)
+    }
+
     fn write_parts(&mut self, parts: &[IoSlice<'_>], position: u64) -> Result<(), AppendError> {
         let active = self.active();
         let file = active.file(&self.dir).map_err(AppendError::Disk)?;
@@ -202,7 +209,7 @@ impl PartitionLog {
             epochs.assign(header.partition_leader_epoch, header.base_offset);
         });
         let state = LogState { log_start_offset: self.log_start_offset, epochs };
-        self.write_state(&state).map_err(|error| append_error(error.into()))?;
+        self.write_state(&state).map_err(append_error)?;
         self.epochs = state.epochs;
         Ok(())
     }
@@ -231,12 +238,6 @@ fn split_replicated(records: Bytes) -> Result<Vec<RecordBatch>, ValidationError>
     if whole.is_empty() { Err(ValidationError::NoBatch) } else { Ok(whole) }
 }
 
-fn append_error(error: MaintenanceError) -> AppendError {
-    match error {
-        MaintenanceError::Disk(error) if error.is_disk_full() => AppendError::DiskFull(error),
-        MaintenanceError::Disk(error) => AppendError::Disk(error),
-        MaintenanceError::Read(_)
-        | MaintenanceError::OffsetOutOfRange { .. }
-        | MaintenanceError::Offline => AppendError::Offline,
-    }
+fn append_error(error: DiskError) -> AppendError {
+    if error.is_disk_full() { AppendError::DiskFull(error) } else { AppendError::Disk(error) }
 }

@@ -255,15 +255,17 @@ impl PartitionLog {
 /// waiting for the disk, and makes sure that a batch damaged on disk is not sent at all. It blocks.
 pub fn verify_range(range: &FileRange) -> Result<(), VerifyError> {
     let bytes = range.position..range.position + range.size as u64;
-    batch_walk::verify(&*range.source, bytes, i64::MIN, |_, _, _| {}).map_err(|error| match error {
-        WalkError::Io { position, source } => VerifyError::Io { position, source },
-        WalkError::Invalid { position, source } => {
-            VerifyError::Corrupt { position, source: source.into() }
+    batch_walk::verify(&*range.source, bytes, i64::MIN..i64::MAX, |_, _, _| {}).map_err(|error| {
+        match error {
+            WalkError::Io { position, source } => VerifyError::Io { position, source },
+            WalkError::Invalid { position, source } => {
+                VerifyError::Corrupt { position, source: source.into() }
+            }
+            WalkError::OutOfOrder { position, base_offset, expected } => VerifyError::Corrupt {
+                position,
+                source: CorruptBatch::OutOfOrder { base_offset, expected },
+            },
         }
-        WalkError::OutOfOrder { position, base_offset, expected } => VerifyError::Corrupt {
-            position,
-            source: CorruptBatch::OutOfOrder { base_offset, expected },
-        },
     })
 }
 

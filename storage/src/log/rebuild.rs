@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::PartitionLog;
 use crate::batch_walk::{HeaderWalk, WalkError};
 use crate::error::{ReadError, Stopped};
-use crate::file_names::{LOG, SNAPSHOT, parse_segment_file, segment_file};
-use crate::partition_dir::PartitionDir;
+use crate::file_names::{LOG, segment_file};
+use crate::partition_dir::{PartitionDir, list_snapshots};
 use crate::producer_snapshot;
 use crate::producer_state::ProducerState;
 use crate::replay::{end_marker, replay_producer};
@@ -74,17 +74,12 @@ pub(crate) fn producer_state_at(
     Ok(state)
 }
 
-/// The newest sound snapshot at or below `offset`, and its offset; damaged ones are removed.
+/// The newest sound snapshot at or below `offset`, and its offset.
 fn newest_snapshot(dir: &PartitionDir, offset: i64) -> Result<(ProducerState, i64), ReadError> {
-    let mut offsets: Vec<i64> = dir
-        .list()?
-        .iter()
-        .filter_map(|entry| parse_segment_file(&entry.name))
-        .filter(|&(at, suffix)| suffix == SNAPSHOT && at <= offset)
-        .map(|(at, _)| at)
-        .collect();
-    while let Some(at) = offsets.pop() {
-        let name = segment_file(at, SNAPSHOT);
+    for (at, name) in list_snapshots(dir)?.into_iter().rev() {
+        if at > offset {
+            continue;
+        }
         if let Some(state) = dir.read(&name)?.as_deref().and_then(producer_snapshot::decode) {
             return Ok((state, at));
         }

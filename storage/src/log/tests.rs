@@ -6,11 +6,11 @@ use bytes::Bytes;
 use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
 
 use super::*;
-use crate::error::{AppendError, ReadError};
+use crate::error::{AppendError, MaintenanceError, ReadError};
 use crate::producer_state::AppendOrigin;
 use crate::vfs::RealDisk;
 
-const NOW_MS: i64 = 1_700_000_000_000;
+pub(super) const NOW_MS: i64 = 1_700_000_000_000;
 
 struct Fixture {
     root: tempfile::TempDir,
@@ -42,7 +42,7 @@ impl Fixture {
     }
 }
 
-fn batch(count: usize, timestamp: i64) -> Bytes {
+pub(super) fn batch(count: usize, timestamp: i64) -> Bytes {
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for index in 0..count {
         let value = vec![b'v'; 20];
@@ -52,7 +52,7 @@ fn batch(count: usize, timestamp: i64) -> Bytes {
     builder.build()
 }
 
-fn idempotent(producer_id: i64, base_sequence: i32, count: usize) -> Bytes {
+pub(super) fn idempotent(producer_id: i64, base_sequence: i32, count: usize) -> Bytes {
     let mut builder = BatchBuilder::new(BatchOptions {
         producer_id,
         producer_epoch: 0,
@@ -65,7 +65,7 @@ fn idempotent(producer_id: i64, base_sequence: i32, count: usize) -> Bytes {
     builder.build()
 }
 
-fn append(log: &mut PartitionLog, records: Bytes) -> AppendInfo {
+pub(super) fn append(log: &mut PartitionLog, records: Bytes) -> AppendInfo {
     log.append_as_leader(records, 0, AppendOrigin::Client, NOW_MS).unwrap()
 }
 
@@ -191,4 +191,146 @@ fn files_are_named_as_kafka_names_them() {
     let log = fixture.open(true, 100);
     assert_eq!((log.log_end_offset(), log.segment_count()), (100, 2));
     assert_eq!(read_bases(&log, 95, 1, 100), [90]);
+}
+
+#[test]
+fn retention_by_time_empties_an_idle_topic() {
+    let mut fixture = Fixture::new();
+    fixture.config.retention_ms = Some(60_000);
+    let mut log = fixture.open(false, 0);
+    append(&mut log, batch(10, NOW_MS));
+    log.roll(NOW_MS).unwrap();
+    append(&mut log, batch(10, NOW_MS + 1000));
+    assert_eq!(log.delete_expired(NOW_MS + 60_000, 20).unwrap(), 0, "not old enough");
+    assert_eq!(log.delete_expired(NOW_MS + 1_000_000, 9).unwrap(), 0, "not replicated");
+    assert_eq!(log.delete_expired(NOW_MS + 1_000_000, 19).unwrap(), 1);
+    assert_eq!(log.log_start_offset(), 10);
+    assert_eq!(log.delete_expired(NOW_MS + 1_000_000, 20).unwrap(), 1);
+    assert_eq!((log.log_start_offset(), log.log_end_offset(), log.size()), (20, 20, 0));
+    assert_eq!(log.delete_expired(NOW_MS + 2_000_000, 20).unwrap(), 0);
+    drop(log);
+    let mut log = fixture.open(false, 0);
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (20, 20));
+    assert_eq!(append(&mut log, batch(10, NOW_MS)).first_offset, 20);
+}
+
+#[test]
+fn retention_by_size_keeps_at_least_the_limit() {
+    let size = u64::try_from(batch(10, NOW_MS).len()).unwrap();
+    let mut fixture = Fixture::new();
+    fixture.config.retention_ms = None;
+    fixture.config.segment_bytes = u32::try_from(size * 2).unwrap();
+    fixture.config.retention_bytes = Some(size * 5);
+    let mut log = fixture.open(false, 0);
+    fill(&mut log, 10);
+    assert_eq!(log.delete_expired(NOW_MS, 100).unwrap(), 2);
+    assert_eq!((log.log_start_offset(), log.size()), (40, size * 6));
+    fixture.config.delete = false;
+    fixture.config.retention_bytes = Some(0);
+    log.set_config(Arc::new(fixture.config.clone()));
+    assert_eq!(log.delete_expired(NOW_MS, 100).unwrap(), 0, "the policy says otherwise");
+}
+
+#[test]
+fn deleted_records_stay_deleted() {
+    let fixture = Fixture::new();
+    let mut log = fixture.open(false, 0);
+    fill(&mut log, 3);
+    log.advance_log_start_offset(15).unwrap();
+    log.advance_log_start_offset(7).unwrap();
+    assert_eq!(log.log_start_offset(), 15, "the start never falls");
+    assert!(matches!(
+        log.advance_log_start_offset(31),
+        Err(MaintenanceError::OffsetOutOfRange { offset: 31, log_end_offset: 30, .. })
+    ));
+    drop(log);
+    let log = fixture.open(false, 0);
+    assert_eq!(log.log_start_offset(), 15);
+    assert!(matches!(log.read(14, 1, true, 30), Err(ReadError::OffsetOutOfRange { .. })));
+    assert_eq!(read_bases(&log, 15, 1, 30), [10], "whole batches, as in Kafka");
+    assert_eq!(log.offset_for_timestamp(0).unwrap().unwrap().offset, 15);
+}
+
+#[test]
+fn special_timestamps_are_answered_as_without_tiers() {
+    let fixture = Fixture::new();
+    let mut log = fixture.open(false, 0);
+    let nothing = log.offset_for(TimestampQuery::Newest, 0).unwrap();
+    assert_eq!((nothing.offset, nothing.timestamp), (-1, -1));
+    append(&mut log, batch(10, NOW_MS + 5000));
+    append(&mut log, batch(10, NOW_MS));
+    append(&mut log, batch(10, NOW_MS + 2000));
+    let check = |timestamp: i64, expected: (i64, i64)| {
+        let query = TimestampQuery::from_timestamp(timestamp).unwrap();
+        let found = log.offset_for(query, 25).unwrap();
+        assert_eq!((found.offset, found.timestamp), expected, "{timestamp}");
+    };
+    check(-1, (25, -1));
+    check(-2, (0, -1));
+    check(-3, (9, NOW_MS + 5009));
+    check(-4, (0, -1));
+    check(-5, (-1, -1));
+    check(-6, (-1, -1));
+    check(NOW_MS, (0, NOW_MS + 5000));
+    check(NOW_MS + 5003, (3, NOW_MS + 5003));
+    check(NOW_MS + 6000, (-1, -1));
+    assert_eq!(TimestampQuery::from_timestamp(-7), None);
+    assert_eq!(log.offset_for(TimestampQuery::At(NOW_MS + 5003), 3).unwrap().offset, -1);
+}
+
+#[test]
+fn segments_are_rolled_by_age() {
+    let mut fixture = Fixture::new();
+    fixture.config.segment_ms = 10_000;
+    let mut log = fixture.open(false, 0);
+    append(&mut log, batch(1, NOW_MS));
+    append(&mut log, batch(1, NOW_MS + 10_000));
+    assert_eq!(log.segment_count(), 1);
+    append(&mut log, batch(1, NOW_MS + 10_001));
+    assert_eq!(log.segment_count(), 2, "the records are too far apart");
+    assert!(!log.roll_if_due(NOW_MS + 20_001).unwrap());
+    assert!(log.roll_if_due(NOW_MS + 20_002).unwrap());
+    assert!(!log.roll_if_due(NOW_MS + 90_000).unwrap(), "an empty segment does not age");
+    assert_eq!(log.segment_count(), 3);
+}
+
+#[test]
+fn a_follower_takes_offsets_as_they_come() {
+    let (fixture, leader_fixture) = (Fixture::new(), Fixture::new());
+    let mut leader = leader_fixture.open(false, 0);
+    let copy = |offset: i64, leader: &PartitionLog| {
+        let read = leader.read(offset, 1, true, i64::MAX).unwrap();
+        read.segments[0].read().unwrap()
+    };
+    for leader_epoch in [0, 3, 3] {
+        let records = batch(10, NOW_MS);
+        leader.append_as_leader(records, leader_epoch, AppendOrigin::Client, NOW_MS).unwrap();
+    }
+    let mut follower = fixture.open(false, 0);
+    follower.append_as_follower(copy(0, &leader), NOW_MS).unwrap();
+    follower.append_as_follower(copy(20, &leader), NOW_MS).unwrap();
+    assert_eq!(follower.log_end_offset(), 30);
+    let again = follower.append_as_follower(copy(10, &leader), NOW_MS);
+    assert!(matches!(again, Err(AppendError::OffsetOutOfOrder { base_offset: 10, .. })));
+    assert_eq!(follower.latest_epoch(), Some(3));
+    assert_eq!(follower.end_offset_for_epoch(0).unwrap().end_offset, 20);
+    assert_eq!(read_bases(&follower, 5, usize::MAX, 30), [0, 20]);
+}
+
+#[test]
+fn a_gap_wider_than_a_segment_begins_a_new_one() {
+    let fixture = Fixture::new();
+    let mut log = fixture.open(false, 0);
+    let far = i64::from(i32::MAX) * 4;
+    for base_offset in [far, far + 10, far * 2] {
+        let mut records = batch(10, NOW_MS).to_vec();
+        flumen_protocol::records::patch_base_offset(&mut records, base_offset);
+        flumen_protocol::records::patch_leader_epoch(&mut records, 0);
+        log.append_as_follower(records.into(), NOW_MS).unwrap();
+    }
+    assert_eq!(log.segment_count(), 3);
+    assert_eq!(read_bases(&log, 0, usize::MAX, i64::MAX), [far, far + 10, far * 2]);
+    log.close().unwrap();
+    let log = fixture.open(true, far);
+    assert_eq!(log.log_end_offset(), far * 2 + 10);
 }

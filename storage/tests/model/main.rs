@@ -23,7 +23,7 @@ use crate::workload::{Machine, Outcome};
 
 #[test]
 fn random_operations_match_the_model() {
-    for seed in 0..250 {
+    for seed in 0..120 {
         let disk = SimulatedDisk::new();
         Machine::prepare(&disk);
         let mut machine = Machine::boot(&disk, seed);
@@ -39,7 +39,7 @@ fn random_operations_match_the_model() {
 
 #[test]
 fn every_crash_point_leaves_the_old_state_or_the_new() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         let tried = explore_crashes(
             2,
             Machine::prepare,
@@ -65,7 +65,7 @@ fn every_crash_point_leaves_the_old_state_or_the_new() {
 #[test]
 fn recovery_can_itself_be_cut_short_anywhere() {
     let crashes = Cell::new(0);
-    for seed in 0..40 {
+    for seed in 0..30 {
         let disk = SimulatedDisk::new();
         Machine::prepare(&disk);
         let mut random = Random::new(seed);
