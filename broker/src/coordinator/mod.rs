@@ -19,11 +19,9 @@
 mod decision;
 mod load;
 mod log;
-#[cfg(test)]
-pub(crate) mod memory_log;
 mod runtime;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decision::{CoordinatorRecord, Effects, Now, ReplayError, Shard, Ticket};
 pub use log::{CoordinatorLog, LogError};

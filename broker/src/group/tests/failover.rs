@@ -6,7 +6,7 @@ use flumen_client::connection::Seams;
 use flumen_protocol::Uuid;
 
 use super::*;
-use crate::coordinator::memory_log::MemoryLog;
+use crate::coordinator::tests::memory_log::MemoryLog;
 use crate::coordinator::{CoordinatorError, CoordinatorLog};
 
 fn groups() -> Groups {

@@ -7,7 +7,7 @@ use flumen_protocol::records::{BatchHeader, patch_base_offset};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::log::{CoordinatorLog, LogError};
+use crate::coordinator::{CoordinatorLog, LogError};
 
 #[derive(Debug, Default)]
 struct Contents {

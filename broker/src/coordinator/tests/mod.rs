@@ -1,5 +1,7 @@
 //! The runtime with a shard that counts, on a log that misbehaves.
 
+pub(crate) mod memory_log;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flumen_client::connection::Seams;
 
-use super::memory_log::MemoryLog;
+use self::memory_log::MemoryLog;
 use super::*;
 
 /// Counters by name, and one event of each kind to watch.
