@@ -29,19 +29,20 @@ fn golden() -> BTreeMap<&'static str, Bytes> {
 }
 
 fn unhex(digits: &str) -> Bytes {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    let pairs = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).expect("hex digits"));
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hex digits")).collect()
 }
 
 fn batch(name: &str) -> RecordBatch {
-    let batch = RecordBatch::parse(golden()[name].clone()).unwrap();
-    batch.verify_crc().unwrap();
+    let batch = RecordBatch::parse(golden()[name].clone()).expect("a batch");
+    batch.verify_crc().expect("the checksum Java made");
     batch
 }
 
 fn records(batch: &RecordBatch) -> Vec<Record> {
-    let outlines = batch.outlines(LIMIT).unwrap().map(Result::unwrap).count();
-    let records: Vec<Record> = batch.records(LIMIT).unwrap().map(Result::unwrap).collect();
+    let outlines = batch.outlines(LIMIT).expect("known codec").count();
+    let records = batch.records(LIMIT).expect("known codec");
+    let records: Vec<Record> = records.collect::<Result<_, _>>().expect("valid records");
     assert_eq!(outlines, records.len());
     records
 }
@@ -69,7 +70,7 @@ fn expected() -> Vec<Record> {
 }
 
 fn large() -> Vec<u8> {
-    (0..150_000).map(|index| u8::try_from(index / 1000).unwrap()).collect()
+    (0..150_000).map(|index| u8::try_from(index / 1000).expect("below 150")).collect()
 }
 
 fn build(options: BatchOptions, records: &[Record]) -> Bytes {
