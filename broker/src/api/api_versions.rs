@@ -38,12 +38,18 @@ fn row(api: &ApiKey) -> ApiVersion {
     ApiVersion { api_key: api.key(), min_version: *versions.start(), max_version: *versions.end() }
 }
 
-fn check(_ctx: &Context, call: &Call, request: &ApiVersionsRequest) -> ErrorCode {
+fn check(ctx: &Context, call: &Call, request: &ApiVersionsRequest) -> ErrorCode {
     let named = [&request.client_software_name, &request.client_software_version];
     if call.version >= 3 && !named.into_iter().all(|name| is_software_name(name)) {
         return ErrorCode::InvalidRequest;
     }
-    ErrorCode::None
+    let Some(cluster_id) = &request.cluster_id else {
+        // Naming a node without its cluster names nothing.
+        return if request.node_id < 0 { ErrorCode::None } else { ErrorCode::InvalidRequest };
+    };
+    let is_meant = cluster_id == ctx.controller.image().cluster_id()
+        && (request.node_id < 0 || request.node_id == ctx.config.node_id);
+    if is_meant { ErrorCode::None } else { ErrorCode::RebootstrapRequired }
 }
 
 /// Letters, digits, hyphens and dots, with a letter or digit at both ends: what may go into a metric.

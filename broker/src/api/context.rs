@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use flumen_client::connection::Seams;
 use flumen_protocol::ApiKey;
+use parking_lot::Mutex;
 
 use crate::config::BrokerConfig;
-use crate::controller::Controller;
+use crate::controller::{Controller, MetadataImage};
+use crate::fetch_session::FetchSessions;
 use crate::group::Groups;
+use crate::metrics::Metrics;
+use crate::partition::{DataDir, Partitions, Reconciled};
 
 /// The parts of one broker, shared by all of its connections.
 #[derive(Debug)]
@@ -18,12 +22,35 @@ pub struct Context {
     pub config: Arc<BrokerConfig>,
     /// Time, randomness and tasks.
     pub seams: Seams,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The metadata of the cluster, and who decides changes to it.
     pub controller: Controller,
+    /// The partitions that this broker leads.
+    pub partitions: Arc<Partitions>,
+    /// The directory that holds them.
+    pub data_dir: Arc<DataDir>,
     /// The groups that this broker coordinates.
     pub groups: Arc<Groups>,
+    /// When the partitions have caught up with the metadata.
+    pub reconciled: Reconciled,
+    pub(crate) fetch_sessions: Arc<Mutex<FetchSessions>>,
     /// The listener whose addresses clients are told.
     pub(crate) listener_name: String,
+}
+
+impl Context {
+    /// What clients of this listener are told to connect to in order to reach a broker: its id,
+    /// host, port and rack.
+    pub(crate) fn endpoint_of(
+        &self,
+        image: &MetadataImage,
+        broker: i32,
+    ) -> Option<(i32, String, i32, Option<String>)> {
+        let broker = image.broker(broker).filter(|broker| !broker.fenced)?;
+        let endpoint = broker.endpoint(&self.listener_name)?;
+        Some((broker.id, endpoint.host.clone(), i32::from(endpoint.port), broker.rack.clone()))
+    }
 }
 
 /// One request's header and sender.

@@ -7,11 +7,14 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod controller;
+mod partition;
 
 use flumen_protocol::ErrorCode;
 
 use crate::coordinator::CoordinatorError;
 use crate::group::GroupError;
+
+pub(crate) use partition::record_errors;
 
 /// An error that a client can be told about.
 pub(crate) trait WireError {

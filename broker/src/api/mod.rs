@@ -11,18 +11,22 @@
 mod alter_configs;
 mod api_versions;
 mod authorized_operations;
-pub mod context;
+mod context;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
+mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod elect_leaders;
-pub mod error;
+pub(crate) mod error;
+mod fetch;
 mod find_coordinator;
 mod heartbeat;
 mod incremental_alter_configs;
@@ -31,10 +35,13 @@ mod join_group;
 mod leave_group;
 mod list_config_resources;
 mod list_groups;
+mod list_offsets;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
+mod produce;
 mod sync_group;
 
 use std::sync::Arc;
@@ -98,14 +105,6 @@ macro_rules! served_apis {
             assert!(*ApiKey::$api.versions().start() == *$versions.start());
         };)+
 
-        /// Whether a version of an API is served.
-        pub(crate) fn is_served(api: ApiKey, version: i16) -> bool {
-            match api {
-                $(ApiKey::$api => ($versions).contains(&version),)+
-                _ => false,
-            }
-        }
-
         /// Decodes a request and runs its first stage.
         pub(crate) fn start(
             ctx: &Arc<Context>,
@@ -141,6 +140,9 @@ macro_rules! served_apis {
 }
 
 served_apis! {
+    Produce = 0, 3..=13, produce staged;
+    Fetch = 1, 4..=18, fetch staged;
+    ListOffsets = 2, 1..=11, list_offsets;
     Metadata = 3, 0..=13, metadata;
     OffsetCommit = 8, 2..=10, offset_commit;
     OffsetFetch = 9, 1..=10, offset_fetch;
@@ -154,9 +156,12 @@ served_apis! {
     ApiVersions = 18, 0..=5, api_versions;
     CreateTopics = 19, 2..=7, create_topics;
     DeleteTopics = 20, 1..=6, delete_topics;
+    DeleteRecords = 21, 0..=2, delete_records;
     InitProducerId = 22, 0..=5, init_producer_id;
+    OffsetForLeaderEpoch = 23, 2..=4, offset_for_leader_epoch;
     DescribeConfigs = 32, 1..=4, describe_configs;
     AlterConfigs = 33, 0..=2, alter_configs;
+    DescribeLogDirs = 35, 1..=5, describe_log_dirs;
     CreatePartitions = 37, 0..=3, create_partitions;
     DeleteGroups = 42, 0..=3, delete_groups;
     ElectLeaders = 43, 0..=2, elect_leaders;
@@ -164,6 +169,7 @@ served_apis! {
     OffsetDelete = 47, 0..=0, offset_delete;
     DescribeQuorum = 55, 0..=2, describe_quorum;
     DescribeCluster = 60, 0..=2, describe_cluster;
+    DescribeProducers = 61, 0..=0, describe_producers;
     ListConfigResources = 74, 0..=1, list_config_resources;
     DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
 }

@@ -115,7 +115,7 @@ impl PartitionLog {
     ///
     /// A log whose closing fails is found by the next opening as a crash would have left it, so the
     /// caller must not write the marker of a clean shutdown then.
-    pub fn close(mut self) -> Result<(), MaintenanceError> {
+    pub fn close(&mut self) -> Result<(), MaintenanceError> {
         if self.is_offline {
             return Err(MaintenanceError::Offline);
         }

@@ -462,7 +462,7 @@ impl Machine {
 
     /// Closes the log cleanly, perhaps damages what can be rebuilt, and opens it again.
     fn reopen(&mut self, damage: Option<u64>) -> Outcome {
-        let log = self.log.take().expect("the log is open between operations");
+        let mut log = self.log.take().expect("the log is open between operations");
         if let Err(error) = log.close() {
             return failed(&error);
         }

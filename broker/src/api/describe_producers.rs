@@ -1,0 +1,49 @@
+//! DescribeProducers (key 61), v0. The producers that a partition remembers (KIP-664).
+//! Differs from Kafka: nothing known.
+
+use flumen_protocol::messages::describe_producers::{
+    DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
+    TopicRequest, TopicResponse,
+};
+
+use super::error::WireError;
+use super::{Call, Context};
+
+pub(super) async fn handle(
+    ctx: &Context,
+    _call: &Call,
+    request: DescribeProducersRequest,
+) -> DescribeProducersResponse {
+    let topics = request.topics.into_iter().map(|TopicRequest { name, partition_indexes }| {
+        let partitions = partition_indexes.into_iter().map(|index| describe(ctx, &name, index));
+        let partitions = partitions.collect();
+        TopicResponse { name, partitions }
+    });
+    DescribeProducersResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn describe(ctx: &Context, topic: &str, partition_index: i32) -> PartitionResponse {
+    let partition = match ctx.partitions.find(topic, partition_index) {
+        Ok(partition) => partition,
+        Err(error) => {
+            return PartitionResponse {
+                partition_index,
+                error_code: error.code().code(),
+                ..Default::default()
+            };
+        }
+    };
+    let active_producers = partition.with_log(|log| {
+        log.active_producers()
+            .map(|producer| ProducerState {
+                producer_id: producer.producer_id,
+                producer_epoch: i32::from(producer.epoch),
+                last_sequence: producer.last_sequence(),
+                last_timestamp: producer.last_timestamp,
+                coordinator_epoch: producer.coordinator_epoch,
+                current_txn_start_offset: producer.transaction_start.unwrap_or(-1),
+            })
+            .collect()
+    });
+    PartitionResponse { partition_index, active_producers, ..Default::default() }
+}

@@ -1,0 +1,184 @@
+//! The error codes of partitions, logs and fetch sessions.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use flumen_protocol::ErrorCode;
+use flumen_protocol::records::BatchError;
+use flumen_storage::validate::{RejectReason, ValidationError};
+use flumen_storage::{MaintenanceError, ProducerError};
+
+use super::WireError;
+use crate::fetch_session::SessionError;
+use crate::partition::{AppendError, CommitError, EpochError, LookupError, ReadError, TrimError};
+
+impl WireError for LookupError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic | Self::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
+            Self::UnknownTopicId => ErrorCode::UnknownTopicId,
+            Self::NotHere => ErrorCode::NotLeaderOrFollower,
+            Self::Offline => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for EpochError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
+            Self::Unknown { .. } => ErrorCode::UnknownLeaderEpoch,
+        }
+    }
+}
+
+impl WireError for AppendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
+            Self::StorageFailed => ErrorCode::KafkaStorageError,
+            Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for flumen_storage::AppendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Invalid(error) => error.code(),
+            Self::Producer(error) => error.code(),
+            Self::SegmentTooSmall { .. } => ErrorCode::RecordListTooLarge,
+            // A mistake of the broker itself: a client's batches have their offsets from the log.
+            Self::OffsetOutOfOrder { .. } => ErrorCode::UnknownServerError,
+            // Retriable: writing goes on once there is space, or another broker leads.
+            Self::DiskFull(_) | Self::Disk(_) | Self::Offline => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for ValidationError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Batch(error) => error.code(),
+            Self::BatchTooLarge { .. } => ErrorCode::MessageTooLarge,
+            Self::RejectedRecords { records, .. } => {
+                let is_untimely =
+                    |reason| matches!(reason, RejectReason::TimestampOutOfRange { .. });
+                match records.first() {
+                    Some(record) if is_untimely(record.reason) => ErrorCode::InvalidTimestamp,
+                    Some(_) | None => ErrorCode::InvalidRecord,
+                }
+            }
+            Self::Records(_)
+            | Self::NoBatch
+            | Self::SeveralBatches
+            | Self::BaseOffset { .. }
+            | Self::RecordCount { .. }
+            | Self::OffsetDelta { .. }
+            | Self::ControlBatch
+            | Self::DeleteHorizon
+            | Self::BaseSequence { .. }
+            | Self::NoProducerId => ErrorCode::InvalidRecord,
+            Self::OffsetsExhausted { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for BatchError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::CrcMismatch { .. }
+            | Self::Incomplete { .. }
+            | Self::TrailingBytes { .. }
+            | Self::InvalidLength { .. } => ErrorCode::CorruptMessage,
+            Self::UnsupportedMagic { .. }
+            | Self::UnknownCompression { .. }
+            | Self::InvalidCount { .. }
+            | Self::OffsetOverflow { .. } => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+impl WireError for ProducerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            Self::InvalidEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            Self::TransactionOpen { .. } => ErrorCode::InvalidTxnState,
+            Self::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        }
+    }
+}
+
+impl WireError for CommitError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
+            Self::StorageFailed => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for ReadError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Epoch(error) => error.code(),
+            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for flumen_storage::ReadError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Disk(_) | Self::Corrupt { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for TrimError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotLeader => ErrorCode::NotLeaderOrFollower,
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Log(error) => error.code(),
+        }
+    }
+}
+
+impl WireError for MaintenanceError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            Self::Read(error) => error.code(),
+            Self::Disk(_) | Self::Offline => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+impl WireError for SessionError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound => ErrorCode::FetchSessionIdNotFound,
+            Self::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+            Self::TopicIdMismatch => ErrorCode::FetchSessionTopicIdError,
+        }
+    }
+}
+
+/// Which records of a batch were refused and why (KIP-467), and what to say of the whole.
+pub(crate) fn record_errors(error: &AppendError) -> (Vec<(i32, String)>, String) {
+    let rejected = match error {
+        AppendError::Log(flumen_storage::AppendError::Invalid(
+            ValidationError::RejectedRecords { records, .. },
+        )) => records.as_slice(),
+        AppendError::Log(_)
+        | AppendError::NotLeader
+        | AppendError::StorageFailed
+        | AppendError::NotEnoughReplicas { .. } => &[],
+    };
+    let records = rejected.iter().map(|record| (record.index, record.reason.to_string())).collect();
+    (records, error.to_string())
+}

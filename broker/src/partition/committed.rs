@@ -1,0 +1,77 @@
+//! Waiting until appended records are committed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use super::{CLOSED, CommitError, Partition, SERVING};
+
+/// Resolves once a partition's high watermark has reached an offset, or never will.
+///
+/// It registers only when it is polled before that. A connection polls just the answer in front
+/// of its queue, so of a hundred requests in flight one is registered.
+#[derive(Debug)]
+pub struct Committed {
+    partition: Arc<Partition>,
+    next_offset: i64,
+    registered: Option<(u64, Waker)>,
+}
+
+impl Committed {
+    pub(super) fn new(partition: Arc<Partition>, next_offset: i64) -> Self {
+        Self { partition, next_offset, registered: None }
+    }
+
+    /// The outcome, if it is known by now.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<(), CommitError>> {
+        if self.partition.high_watermark() >= self.next_offset {
+            return Some(Ok(()));
+        }
+        match self.partition.state.load(Ordering::Acquire) {
+            SERVING => None,
+            CLOSED => Some(Err(CommitError::NotLeader)),
+            _ => Some(Err(CommitError::StorageFailed)),
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some((number, _)) = self.registered.take() {
+            self.partition.waiters.forget_commit(self.next_offset, number);
+        }
+    }
+}
+
+impl Future for Committed {
+    type Output = Result<(), CommitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(outcome) = self.outcome() {
+            self.forget();
+            return Poll::Ready(outcome);
+        }
+        if self.registered.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        self.forget();
+        let waker = cx.waker().clone();
+        let number = self.partition.waiters.register_commit(self.next_offset, waker.clone());
+        self.registered = Some((number, waker));
+        // It may have been committed between looking and registering.
+        match self.outcome() {
+            Some(outcome) => {
+                self.forget();
+                Poll::Ready(outcome)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Committed {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}

@@ -1,0 +1,88 @@
+//! The broker's data directory: one disk, one group commit, and whether the disk has failed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flumen_client::connection::Seams;
+use flumen_storage::checkpoint::PartitionOffsets;
+use flumen_storage::group_commit::{GroupCommit, Run};
+use flumen_storage::log_dir::{Checkpoint, LogDir, LogDirError};
+use flumen_storage::vfs::Vfs;
+
+/// The directory, locked for as long as the broker runs.
+#[derive(Debug)]
+pub struct DataDir {
+    vfs: Arc<dyn Vfs>,
+    log_dir: LogDir,
+    group_commit: GroupCommit,
+    has_failed: AtomicBool,
+}
+
+/// What the last shutdown has left behind.
+#[derive(Debug, Default)]
+pub(crate) struct LastShutdown {
+    pub(crate) was_clean: bool,
+    pub(crate) recovery_points: PartitionOffsets,
+}
+
+impl DataDir {
+    /// Opens and locks the directory, creating it if there is none.
+    ///
+    /// # Errors
+    /// [`LogDirError`]: another process has it, or the disk fails.
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path, seams: &Seams) -> Result<Self, LogDirError> {
+        let log_dir = LogDir::open(Arc::clone(&vfs), path)?;
+        let spawn = Arc::clone(&seams.spawn);
+        let run: Run = Arc::new(move |job| spawn.blocking(job));
+        let group_commit = GroupCommit::new(Arc::clone(log_dir.file_system()), run);
+        Ok(Self { vfs, log_dir, group_commit, has_failed: AtomicBool::new(false) })
+    }
+
+    /// Takes the marker of a clean shutdown away and reads what it vouches for.
+    pub(crate) fn take_last_shutdown(&self) -> Result<LastShutdown, LogDirError> {
+        let was_clean = self.log_dir.take_clean_shutdown()?.is_some();
+        let recovery_points = self.log_dir.read_checkpoint(Checkpoint::RecoveryPoints)?;
+        Ok(LastShutdown { was_clean, recovery_points: recovery_points.unwrap_or_default() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.log_dir.path()
+    }
+
+    /// Names, identity and checkpoints.
+    #[must_use]
+    pub fn log_dir(&self) -> &LogDir {
+        &self.log_dir
+    }
+
+    /// The disk.
+    #[must_use]
+    pub fn vfs(&self) -> &Arc<dyn Vfs> {
+        &self.vfs
+    }
+
+    /// What makes its logs durable.
+    #[must_use]
+    pub fn group_commit(&self) -> &GroupCommit {
+        &self.group_commit
+    }
+
+    /// Whether a sync has failed: nothing more is acknowledged then.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn fail(&self) {
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Bytes that can still be written, where the system tells.
+    #[must_use]
+    pub fn usable_bytes(&self) -> Option<u64> {
+        self.log_dir.file_system().available_space().ok()
+    }
+}

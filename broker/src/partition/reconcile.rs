@@ -1,0 +1,67 @@
+//! What must change so that the partitions of this broker are as the metadata says. Pure.
+
+use std::sync::Arc;
+
+use flumen_protocol::Uuid;
+
+use super::leader::Leadership;
+use super::registry::{Hosted, Snapshot};
+use crate::config::{Durability, TopicConfig};
+use crate::controller::{MetadataImage, PartitionImage, TopicImage};
+
+/// What this broker has to do to a topic.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The topic is new, has changed, or has new partitions: see to each of its partitions.
+    Update(Arc<TopicImage>),
+    /// The topic is gone, and so is its data.
+    Delete(Uuid),
+}
+
+/// Compares what there is with what there should be.
+///
+/// Images share what did not change, so a topic whose image is the same object needs no look.
+pub(super) fn changes(snapshot: &Snapshot, image: &MetadataImage) -> Vec<Change> {
+    let gone = snapshot
+        .topics()
+        .filter(|topic| image.topic_by_id(topic.image.id).is_none())
+        .map(|topic| Change::Delete(topic.image.id));
+    let updated = image
+        .topics()
+        .filter(|topic| !is_in_line(snapshot, topic))
+        .map(|topic| Change::Update(Arc::clone(topic)));
+    // A name that was deleted and created again must be free before it is taken.
+    gone.chain(updated).collect()
+}
+
+fn is_in_line(snapshot: &Snapshot, topic: &Arc<TopicImage>) -> bool {
+    snapshot.topic(topic.id).is_some_and(|hosted| Arc::ptr_eq(&hosted.image, topic))
+}
+
+/// Whether this broker is to lead a partition.
+pub(super) fn is_led_here(partition: &PartitionImage, node_id: i32) -> bool {
+    partition.leader == Some(node_id)
+}
+
+/// What the leader of a partition acts on.
+pub(super) fn leadership(
+    topic: &TopicImage,
+    partition: &PartitionImage,
+    config: &TopicConfig,
+) -> Leadership {
+    let replicas = partition.replicas.len();
+    let required = usize::try_from(config.min_insync_replicas(replicas)).unwrap_or(1);
+    Leadership {
+        leader_epoch: partition.leader_epoch,
+        in_sync: partition.in_sync.clone(),
+        // More than there are replicas could never be reached (Kafka caps it in the same way).
+        min_in_sync: required.min(replicas),
+        // Offsets and transactions are always synced: there is no switch.
+        durability: if topic.is_internal() { Durability::Fsync } else { config.durability },
+    }
+}
+
+/// The hosted state of a partition before it is seen to.
+pub(super) fn current(snapshot: &Snapshot, topic: Uuid, index: usize) -> Option<Hosted> {
+    snapshot.topic(topic)?.partitions.get(index).cloned()
+}

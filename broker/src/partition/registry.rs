@@ -1,0 +1,164 @@
+//! The partitions of this broker by name and by id.
+//!
+//! What can be looked up is an immutable snapshot that is replaced as a whole, so that a lookup
+//! takes no lock. Only the reconciler of `runtime` replaces it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use flumen_protocol::Uuid;
+
+use super::{LookupError, Partition};
+use crate::controller::TopicImage;
+
+/// What this broker has of one partition.
+#[derive(Debug, Clone)]
+pub(super) enum Hosted {
+    /// It leads it.
+    Here(Arc<Partition>),
+    /// It should, but the log cannot be used.
+    Offline,
+    /// Another broker leads it.
+    Elsewhere,
+}
+
+/// What this broker has of one topic.
+#[derive(Debug, Clone)]
+pub(super) struct HostedTopic {
+    /// The metadata that the partitions were last brought in line with.
+    pub(super) image: Arc<TopicImage>,
+    /// By index.
+    pub(super) partitions: Vec<Hosted>,
+}
+
+/// Everything at one version of the metadata.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    pub(super) version: i64,
+    by_id: BTreeMap<Uuid, Arc<HostedTopic>>,
+    by_name: BTreeMap<Arc<str>, Arc<HostedTopic>>,
+}
+
+impl Snapshot {
+    pub(super) fn topic(&self, id: Uuid) -> Option<&Arc<HostedTopic>> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<HostedTopic>> {
+        self.by_name.values()
+    }
+
+    pub(super) fn insert(&mut self, topic: HostedTopic) {
+        let topic = Arc::new(topic);
+        self.by_id.insert(topic.image.id, Arc::clone(&topic));
+        self.by_name.insert(Arc::clone(&topic.image.name), topic);
+    }
+
+    /// Replaces what there is of some partitions of a topic that is there.
+    pub(super) fn place(&mut self, id: Uuid, opened: Vec<(i32, Hosted)>) {
+        let Some(topic) = self.by_id.get(&id) else { return };
+        let mut topic = HostedTopic::clone(topic);
+        for (index, hosted) in opened {
+            let place = usize::try_from(index).ok();
+            if let Some(slot) = place.and_then(|place| topic.partitions.get_mut(place)) {
+                *slot = hosted;
+            }
+        }
+        self.insert(topic);
+    }
+
+    pub(super) fn remove(&mut self, id: Uuid) {
+        let Some(topic) = self.by_id.remove(&id) else { return };
+        // The name may belong to a new topic by now.
+        if self.by_name.get(&topic.image.name).is_some_and(|t| t.image.id == id) {
+            self.by_name.remove(&topic.image.name);
+        }
+    }
+}
+
+/// The partitions that this broker leads.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    snapshot: ArcSwap<Snapshot>,
+}
+
+impl Partitions {
+    /// Finds a partition by the name of its topic.
+    ///
+    /// # Errors
+    /// [`LookupError`] says what is missing.
+    pub fn find(&self, topic: &str, index: i32) -> Result<Arc<Partition>, LookupError> {
+        let snapshot = self.snapshot.load();
+        let topic = snapshot.by_name.get(topic).ok_or(LookupError::UnknownTopic)?;
+        topic.find(index)
+    }
+
+    /// Finds a partition by the id of its topic.
+    ///
+    /// # Errors
+    /// [`LookupError`] says what is missing.
+    pub fn find_by_id(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, LookupError> {
+        let snapshot = self.snapshot.load();
+        let topic = snapshot.by_id.get(&topic).ok_or(LookupError::UnknownTopicId)?;
+        topic.find(index)
+    }
+
+    /// The partition, if this broker leads it.
+    #[must_use]
+    pub fn get(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
+        self.find(topic, index).ok()
+    }
+
+    /// The partition, if this broker leads it.
+    #[must_use]
+    pub fn get_by_id(&self, topic: Uuid, index: i32) -> Option<Arc<Partition>> {
+        self.find_by_id(topic, index).ok()
+    }
+
+    /// Every partition that this broker leads, by topic name and index.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Partition>> {
+        let snapshot = self.snapshot.load();
+        let hosted = snapshot.topics().flat_map(|topic| &topic.partitions);
+        hosted
+            .filter_map(|hosted| match hosted {
+                Hosted::Here(partition) => Some(Arc::clone(partition)),
+                Hosted::Offline | Hosted::Elsewhere => None,
+            })
+            .collect()
+    }
+
+    /// How many partitions this broker should lead and cannot.
+    #[must_use]
+    pub fn offline_count(&self) -> usize {
+        let snapshot = self.snapshot.load();
+        let hosted = snapshot.topics().flat_map(|topic| &topic.partitions);
+        hosted.filter(|hosted| matches!(hosted, Hosted::Offline)).count()
+    }
+
+    /// The version of the metadata that the partitions are in line with.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.snapshot.load().version
+    }
+
+    pub(super) fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(super) fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+}
+
+impl HostedTopic {
+    fn find(&self, index: i32) -> Result<Arc<Partition>, LookupError> {
+        let slot = usize::try_from(index).ok().and_then(|index| self.partitions.get(index));
+        match slot.ok_or(LookupError::UnknownPartition)? {
+            Hosted::Here(partition) => Ok(Arc::clone(partition)),
+            Hosted::Offline => Err(LookupError::Offline),
+            Hosted::Elsewhere => Err(LookupError::NotHere),
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The tasks behind the partitions: bringing them in line with the metadata, retention,
+//! checkpoints, and the order of a shutdown.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flumen_client::connection::{Seams, Spawn};
+use flumen_protocol::Uuid;
+use flumen_storage::checkpoint::PartitionOffsets;
+use flumen_storage::log_dir::{Checkpoint, LogDirError};
+use flumen_storage::{OpenContext, OpenError, PartitionLog, read_topic_id, write_topic_id};
+use tokio::sync::{oneshot, watch};
+use tracing::{debug, error, info, warn};
+
+use super::data_dir::LastShutdown;
+use super::reconcile::{Change, changes, current, is_led_here, leadership};
+use super::registry::{Hosted, HostedTopic, Snapshot};
+use super::settings::log_config;
+use super::{DataDir, Partition, Partitions};
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::controller::{MetadataImage, TopicImage};
+
+/// Threads that open logs at once.
+const OPENERS: usize = 4;
+
+/// How often recovery points are written down: the most that is scanned after a crash.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long the answer to a change of metadata waits for the partitions.
+const RECONCILE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Runs `work` where it may block; `None` if it panicked.
+pub(crate) async fn blocking<T: Send + 'static>(
+    spawn: &dyn Spawn,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, outcome) = oneshot::channel();
+    // Nobody may be left to hear of it: that is not the work's concern.
+    spawn.blocking(Box::new(move || drop(done.send(work()))));
+    outcome.await.ok()
+}
+
+/// Keeps the partitions of this broker as the metadata says.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    config: Arc<BrokerConfig>,
+    seams: Seams,
+    data_dir: Arc<DataDir>,
+    partitions: Arc<Partitions>,
+    last_shutdown: Arc<LastShutdown>,
+    version: watch::Sender<i64>,
+}
+
+/// Tells when the partitions of this broker are in line with a version of the metadata.
+#[derive(Debug, Clone)]
+pub struct Reconciled(watch::Receiver<i64>);
+
+impl Reconciled {
+    /// Waits for `version`, but not for long: it is a courtesy to clients that use a new topic at
+    /// once, and would otherwise be told to try again.
+    pub async fn wait_for(&self, version: i64) {
+        let mut versions = self.0.clone();
+        let reached = versions.wait_for(|reached| *reached >= version);
+        drop(tokio::time::timeout(RECONCILE_TIME_MAX, reached).await);
+    }
+}
+
+/// A log to be opened.
+#[derive(Debug)]
+struct Opening {
+    image: Arc<TopicImage>,
+    index: i32,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        config: Arc<BrokerConfig>,
+        seams: Seams,
+        data_dir: Arc<DataDir>,
+        partitions: Arc<Partitions>,
+        last_shutdown: LastShutdown,
+    ) -> Self {
+        let last_shutdown = Arc::new(last_shutdown);
+        let version = watch::Sender::new(-1);
+        Self { config, seams, data_dir, partitions, last_shutdown, version }
+    }
+
+    /// Tells of the version of the metadata that the partitions are in line with.
+    pub(crate) fn reconciled(&self) -> Reconciled {
+        Reconciled(self.version.subscribe())
+    }
+
+    /// Opens, closes, deletes and reconfigures logs until they are as `image` says. Returns the
+    /// topics that were deleted.
+    pub(crate) async fn reconcile(&self, image: &MetadataImage) -> Vec<Arc<TopicImage>> {
+        let mut next = Snapshot::clone(&self.partitions.snapshot());
+        let mut openings = Vec::new();
+        let mut deleted = Vec::new();
+        for change in changes(&next, image) {
+            match change {
+                Change::Delete(id) => deleted.extend(self.delete(&mut next, id).await),
+                Change::Update(topic) => openings.extend(self.update(&mut next, &topic)),
+            }
+        }
+        for (topic, opened) in self.open_all(openings).await {
+            next.place(topic, opened);
+        }
+        next.version = image.version();
+        self.partitions.replace(next);
+        self.version.send_replace(image.version());
+        deleted
+    }
+
+    /// Brings the partitions that are open in line, and says which are to be opened.
+    fn update(&self, next: &mut Snapshot, image: &Arc<TopicImage>) -> Vec<Opening> {
+        let config = self.config.topic(&image.configs);
+        let log_config = Arc::new(log_config(&config));
+        let mut partitions = Vec::with_capacity(image.partitions.len());
+        let mut openings = Vec::new();
+        for (place, (index, partition)) in image.indexed_partitions().enumerate() {
+            let is_led_here = is_led_here(partition, self.config.node_id);
+            partitions.push(match current(next, image.id, place) {
+                Some(Hosted::Here(here)) if is_led_here => {
+                    here.reconfigure(
+                        leadership(image, partition, &config),
+                        Arc::clone(&log_config),
+                    );
+                    Hosted::Here(here)
+                }
+                Some(Hosted::Here(here)) => {
+                    here.close();
+                    Hosted::Elsewhere
+                }
+                Some(Hosted::Offline) if is_led_here => Hosted::Offline,
+                _ => {
+                    if is_led_here {
+                        openings.push(Opening { image: Arc::clone(image), index });
+                    }
+                    Hosted::Elsewhere
+                }
+            });
+        }
+        next.insert(HostedTopic { image: Arc::clone(image), partitions });
+        openings
+    }
+
+    /// Moves the data of a topic out of the way at once; its files go in the background.
+    async fn delete(&self, next: &mut Snapshot, id: Uuid) -> Option<Arc<TopicImage>> {
+        let topic = next.topic(id).cloned()?;
+        next.remove(id);
+        // Nobody may find the partitions any more while their directories are moved.
+        self.partitions.replace(next.clone());
+        for hosted in &topic.partitions {
+            if let Hosted::Here(partition) = hosted {
+                partition.close();
+            }
+        }
+        let data_dir = Arc::clone(&self.data_dir);
+        let image = Arc::clone(&topic.image);
+        let moved = blocking(&*self.seams.spawn, move || move_away(&data_dir, &image)).await;
+        self.remove_later(moved.unwrap_or_default());
+        Some(Arc::clone(&topic.image))
+    }
+
+    /// Removes directories of deleted partitions in the background.
+    fn remove_later(&self, paths: Vec<PathBuf>) {
+        if paths.is_empty() {
+            return;
+        }
+        let vfs = Arc::clone(self.data_dir.vfs());
+        self.seams.spawn.blocking(Box::new(move || {
+            for path in paths {
+                if let Err(error) = vfs.remove_dir_all(&path) {
+                    warn!(path = %path.display(), %error, "a deleted partition is still on disk");
+                }
+            }
+        }));
+    }
+
+    async fn open_all(&self, openings: Vec<Opening>) -> BTreeMap<Uuid, Vec<(i32, Hosted)>> {
+        let mut shares: Vec<Vec<Opening>> = Vec::new();
+        shares.resize_with(OPENERS.min(openings.len()), Vec::new);
+        for (place, opening) in openings.into_iter().enumerate() {
+            shares[place % OPENERS].push(opening);
+        }
+        let opened = shares.into_iter().map(|share| {
+            let opener = Opener {
+                node_id: self.config.node_id,
+                config: Arc::clone(&self.config),
+                data_dir: Arc::clone(&self.data_dir),
+                last_shutdown: Arc::clone(&self.last_shutdown),
+                now_ms: self.seams.clock.wall_ms(),
+            };
+            blocking(&*self.seams.spawn, move || opener.open_share(share))
+        });
+        let opened = futures_util::future::join_all(opened).await;
+        let mut topics: BTreeMap<Uuid, Vec<(i32, Hosted)>> = BTreeMap::new();
+        for (topic, index, hosted) in opened.into_iter().flatten().flatten() {
+            topics.entry(topic).or_default().push((index, hosted));
+        }
+        topics
+    }
+
+    /// Removes what deletions before the last stop have left.
+    pub(crate) fn remove_leftovers(&self) -> Result<(), LogDirError> {
+        self.remove_later(self.data_dir.log_dir().list()?.deleted);
+        Ok(())
+    }
+
+    /// Deletes what has expired, again and again.
+    pub(crate) async fn run_retention(self: Arc<Self>) {
+        let interval = self.config.log.retention_check_interval_ms;
+        let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(u64::MAX));
+        loop {
+            tokio::time::sleep(interval).await;
+            let partitions = self.partitions.all();
+            let now_ms = self.seams.clock.wall_ms();
+            let work = move || partitions.iter().for_each(|partition| expire(partition, now_ms));
+            if blocking(&*self.seams.spawn, work).await.is_none() {
+                error!("the deletion of expired records ended in a failed assertion");
+            }
+        }
+    }
+
+    /// Writes down how far the logs are on disk, again and again.
+    pub(crate) async fn run_checkpoints(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+            let keeper = Arc::clone(&self);
+            let written = blocking(&*self.seams.spawn, move || keeper.write_checkpoints()).await;
+            if let Some(Err(error)) = written {
+                warn!(%error, "the recovery points were not written");
+            }
+        }
+    }
+
+    fn write_checkpoints(&self) -> Result<(), LogDirError> {
+        let (mut flushed, mut starts) = (PartitionOffsets::new(), PartitionOffsets::new());
+        for partition in self.partitions.all() {
+            let key = (partition.topic().to_string(), partition.index());
+            let (end, start) =
+                partition.with_log(|log| (log.flushed_end_offset(), log.log_start_offset()));
+            flushed.insert(key.clone(), end);
+            if start > 0 {
+                starts.insert(key, start);
+            }
+        }
+        let log_dir = self.data_dir.log_dir();
+        log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &flushed)?;
+        log_dir.write_checkpoint(Checkpoint::LogStartOffsets, &starts)
+    }
+
+    /// Closes every log, and marks the shutdown as clean if every one of them could be closed.
+    pub(crate) async fn shut_down(self: Arc<Self>) {
+        let spawn = Arc::clone(&self.seams.spawn);
+        blocking(&*spawn, move || self.close_all()).await.unwrap_or_default();
+    }
+
+    fn close_all(&self) {
+        let mut is_clean = self.partitions.offline_count() == 0;
+        for partition in self.partitions.all() {
+            if let Err(error) = partition.shut_down() {
+                let (topic, index) = (partition.topic(), partition.index());
+                warn!(%topic, partition = index, %error, "the log was not closed cleanly");
+                is_clean = false;
+            }
+        }
+        let written = self.write_checkpoints().and_then(|()| match is_clean {
+            true => self.data_dir.log_dir().mark_clean_shutdown(None),
+            false => Ok(()),
+        });
+        if let Err(error) = written {
+            warn!(%error, "the shutdown was not marked as clean");
+        }
+    }
+}
+
+/// Opens logs on one thread.
+struct Opener {
+    node_id: i32,
+    config: Arc<BrokerConfig>,
+    data_dir: Arc<DataDir>,
+    last_shutdown: Arc<LastShutdown>,
+    now_ms: i64,
+}
+
+impl Opener {
+    fn open_share(&self, share: Vec<Opening>) -> Vec<(Uuid, i32, Hosted)> {
+        let mut configs: BTreeMap<Uuid, TopicConfig> = BTreeMap::new();
+        let mut opened = Vec::with_capacity(share.len());
+        for Opening { image, index } in share {
+            let config =
+                configs.entry(image.id).or_insert_with(|| self.config.topic(&image.configs));
+            let hosted = match self.open(&image, index, config) {
+                Ok(partition) => Hosted::Here(Arc::new(partition)),
+                Err(failure) => {
+                    let topic = &image.name;
+                    error!(%topic, partition = index, error = %failure, "the log is unusable");
+                    Hosted::Offline
+                }
+            };
+            opened.push((image.id, index, hosted));
+        }
+        opened
+    }
+
+    fn open(
+        &self,
+        image: &Arc<TopicImage>,
+        index: i32,
+        config: &TopicConfig,
+    ) -> Result<Partition, OpenError> {
+        let path = self.data_dir.log_dir().partition_path(&image.name, index);
+        let vfs = self.data_dir.vfs();
+        match read_topic_id(vfs, &path)? {
+            Some(id) if id == image.id => {}
+            Some(id) => {
+                // An earlier topic of the same name, whose deletion a crash has interrupted.
+                move_aside(&self.data_dir, &image.name, index, id)?;
+                write_topic_id(vfs, &path, image.id)?;
+            }
+            None => write_topic_id(vfs, &path, image.id)?,
+        }
+        let key = (image.name.to_string(), index);
+        let context = OpenContext {
+            clean_shutdown: self.last_shutdown.was_clean,
+            recovery_point: self.last_shutdown.recovery_points.get(&key).copied().unwrap_or(0),
+            now_ms: self.now_ms,
+        };
+        let log_config = Arc::new(log_config(config));
+        let log = PartitionLog::open(Arc::clone(vfs), &path, log_config, context)?;
+        let partition = image.partition(index).expect("the image has what it told to open");
+        debug!(topic = %image.name, partition = index, end = log.log_end_offset(), "log opened");
+        let identity = (Arc::clone(&image.name), image.id, index);
+        let leadership = leadership(image, partition, config);
+        let data_dir = Arc::clone(&self.data_dir);
+        Ok(Partition::new(identity, self.node_id, leadership, log, data_dir))
+    }
+}
+
+fn move_aside(
+    data_dir: &DataDir,
+    topic: &str,
+    index: i32,
+    id: Uuid,
+) -> Result<(), flumen_storage::DiskError> {
+    let log_dir = data_dir.log_dir();
+    let from = log_dir.partition_path(topic, index);
+    let to = log_dir.deleted_path(topic, index, id);
+    info!(from = %from.display(), to = %to.display(), "found data of an earlier topic");
+    let moved = data_dir.vfs().rename(&from, &to);
+    moved
+        .and_then(|()| data_dir.vfs().sync_dir(log_dir.path()))
+        .map_err(|source| flumen_storage::DiskError { action: "rename", path: from, source })
+}
+
+/// Renames the directories of a deleted topic, so that its name is free; returns where they are.
+fn move_away(data_dir: &DataDir, image: &TopicImage) -> Vec<PathBuf> {
+    let log_dir = data_dir.log_dir();
+    let mut moved = Vec::new();
+    for (index, _) in image.indexed_partitions() {
+        let from = log_dir.partition_path(&image.name, index);
+        let to = log_dir.deleted_path(&image.name, index, image.id);
+        match data_dir.vfs().rename(&from, &to) {
+            Ok(()) => moved.push(to),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                warn!(path = %from.display(), %error, "a deleted partition was not moved");
+            }
+        }
+    }
+    if let Err(error) = data_dir.vfs().sync_dir(log_dir.path()) {
+        warn!(%error, "the deletion of a topic may have to be repeated after a crash");
+    }
+    moved
+}
+
+fn expire(partition: &Partition, now_ms: i64) {
+    let high_watermark = partition.high_watermark();
+    let deleted = partition.with_log_mut(|log| {
+        log.expire_producers(now_ms);
+        log.delete_expired(now_ms, high_watermark)
+    });
+    let (topic, index) = (partition.topic(), partition.index());
+    match deleted {
+        Ok(0) => {}
+        Ok(segments) => info!(%topic, partition = index, segments, "expired segments deleted"),
+        Err(error) => warn!(%topic, partition = index, %error, "expired segments were not deleted"),
+    }
+}

@@ -1,0 +1,369 @@
+//! One broker: how its parts are put together, in which order they start, and in which they stop.
+//!
+//! Start: bind, so that a taken port fails before anything is touched · lock the data directory ·
+//! controller · logs · tasks · accept. Stop: accept no more · drain connections · stop tasks ·
+//! flush and close logs · controller · mark the shutdown as clean.
+//!
+//! **Invariant:** a client is not answered before every log it could ask for is open.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flumen_client::connection::{Listener, Seams, TaskHandle};
+use flumen_protocol::Uuid;
+use flumen_storage::log_dir::{Identity, LogDirError};
+use flumen_storage::vfs::{RealDisk, Vfs};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::api::Context;
+use crate::config::{BrokerConfig, Endpoint};
+use crate::controller::{
+    BrokerEndpoint, BrokerRegistration, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader,
+    QuorumError, RegisterBrokerError,
+};
+use crate::fetch_session::{FetchSessionCollector, FetchSessions};
+use crate::group::{Groups, LedPartition};
+use crate::http;
+use crate::lag::LagCollector;
+use crate::metrics::Metrics;
+use crate::net::{Acceptor, Admission, RequestMemory};
+use crate::partition::runtime::{Keeper, blocking};
+use crate::partition::{
+    DataDir, LastShutdown, PartitionCollector, PartitionCoordinatorLog, Partitions,
+};
+
+/// How long connections may take to send the answers that are due when the broker stops.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Requests in memory where neither the settings nor the system name a bound.
+const REQUEST_BYTES_DEFAULT: usize = 1 << 30;
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// The setting that names it.
+        setting: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] LogDirError),
+    /// The data directory belongs to another broker.
+    #[error(
+        "{path} holds the data of node {found}, and node.id is {expected}; use its own directory \
+         (log.dirs) for each broker", path = path.display()
+    )]
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// The node it belongs to.
+        found: i32,
+        /// This node.
+        expected: i32,
+    },
+    /// The metadata cannot be read or agreed on.
+    #[error(transparent)]
+    Controller(#[from] QuorumError),
+    /// The metadata quorum has no leader.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+    /// The cluster does not let this broker in.
+    #[error(transparent)]
+    Refused(#[from] RegisterBrokerError),
+    /// The data directory is not that of the metadata in it.
+    #[error("{path} holds the data of cluster {found}, and its metadata is that of {expected}",
+        path = path.display())]
+    OtherCluster {
+        /// The directory.
+        path: PathBuf,
+        /// The cluster it belongs to.
+        found: String,
+        /// The cluster of the metadata.
+        expected: String,
+    },
+    /// A part of the start ended in a failed assertion.
+    #[error("a part of the start ended in a failed assertion")]
+    Panicked,
+}
+
+/// A running broker. Dropping it without [`Broker::shutdown`] is like a crash.
+#[derive(Debug)]
+pub struct Broker {
+    ctx: Arc<Context>,
+    keeper: Arc<Keeper>,
+    addr: SocketAddr,
+    http_addr: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    connections: mpsc::Receiver<()>,
+    tasks: Vec<TaskHandle>,
+}
+
+impl Broker {
+    /// Starts a broker on this machine.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is in the way.
+    pub async fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        Self::start_on(config, Seams::real(), Arc::new(RealDisk)).await
+    }
+
+    /// Starts a broker on given seams and a given disk.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is in the way.
+    pub async fn start_on(
+        config: BrokerConfig,
+        seams: Seams,
+        vfs: Arc<dyn Vfs>,
+    ) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let listener = &config.listener.listeners[0];
+        let acceptor = bind(&seams, &listener.endpoint, "listeners").await?;
+        let addr = acceptor.local_addr().map_err(bind_error(&listener.endpoint, "listeners"))?;
+        let http = match &config.listener.http {
+            Some(endpoint) => Some(bind(&seams, endpoint, "http.listener").await?),
+            None => None,
+        };
+        let http_addr = http.as_ref().and_then(|listener| listener.local_addr().ok());
+
+        let opened = {
+            let (seams, config) = (seams.clone(), Arc::clone(&config));
+            blocking(&*seams.spawn.clone(), move || open_data_dir(vfs, &config, &seams)).await
+        };
+        let (data_dir, identity, last_shutdown) = opened.ok_or(StartError::Panicked)??;
+        let vfs = Arc::clone(data_dir.vfs());
+        let controller = Controller::start(Arc::clone(&config), vfs, seams.clone()).await?;
+        let directory_id = confirm_identity(&data_dir, identity, &config, &controller, &seams)?;
+        register(&controller, &config, &seams, directory_id, addr).await?;
+
+        let partitions = Arc::new(Partitions::default());
+        let keeper = Arc::new(Keeper::new(
+            Arc::clone(&config),
+            seams.clone(),
+            Arc::clone(&data_dir),
+            Arc::clone(&partitions),
+            last_shutdown,
+        ));
+        keeper.remove_leftovers()?;
+        let group_config = Arc::new(config.group.clone());
+        let groups = Arc::new(Groups::new(group_config, seams.clone()));
+        let image = controller.image();
+        keeper.reconcile(&image).await;
+        follow_groups(&groups, &partitions, &image, &seams);
+
+        let sessions = FetchSessions::new(config.limits.fetch_sessions_max);
+        let fetch_sessions = Arc::new(Mutex::new(sessions));
+        let metrics = Arc::new(Metrics::new());
+        let ctx = Arc::new(Context {
+            listener_name: listener.name.clone(),
+            config: Arc::clone(&config),
+            seams: seams.clone(),
+            metrics: Arc::clone(&metrics),
+            controller,
+            partitions,
+            groups,
+            data_dir,
+            reconciled: keeper.reconciled(),
+            fetch_sessions: Arc::clone(&fetch_sessions),
+        });
+
+        let (stop, stopping) = watch::channel(false);
+        let (alive, connections) = mpsc::channel(1);
+        let accepting = Acceptor {
+            ctx: Arc::clone(&ctx),
+            admission: Admission::new(&config.limits),
+            memory: RequestMemory::new(request_bytes_max(&config)),
+            stop: stopping.clone(),
+            alive,
+        };
+        metrics.register(Box::new(PartitionCollector::new(&ctx.partitions)));
+        metrics.register(Box::new(accepting.collector()));
+        let clock = &seams.clock;
+        metrics.register(Box::new(LagCollector::new(&ctx.groups, &ctx.partitions, clock)));
+        metrics.register(Box::new(FetchSessionCollector::new(fetch_sessions)));
+
+        let mut tasks = Vec::new();
+        let mut start = |name, task| tasks.push(seams.spawn.spawn(name, task));
+        start("accept", Box::pin(accepting.run(acceptor)));
+        start("reconcile", Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper))));
+        start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
+        start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
+        if let Some(listener) = http {
+            start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
+        }
+        info!(%addr, node_id = config.node_id, "the broker serves");
+        Ok(Self { ctx, keeper, addr, http_addr, stop, connections, tasks })
+    }
+
+    /// The address that clients connect to, with the port that was chosen.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The address of `/metrics` and `/health`, if they are served.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http_addr
+    }
+
+    /// The parts of the broker.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.ctx
+    }
+
+    /// Stops in order, so that the next start is quick.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        let drained = tokio::time::timeout(DRAIN_TIME_MAX, self.connections.recv()).await;
+        if drained.is_err() {
+            warn!("connections were cut off with answers outstanding");
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.ctx.groups.close();
+        Arc::clone(&self.keeper).shut_down().await;
+        self.ctx.controller.shutdown().await;
+        info!(addr = %self.addr, "the broker has stopped");
+    }
+}
+
+async fn bind(
+    seams: &Seams,
+    endpoint: &Endpoint,
+    setting: &'static str,
+) -> Result<Box<dyn Listener>, StartError> {
+    let address = endpoint.bind_address();
+    seams.net.bind(&address).await.map_err(bind_error(endpoint, setting))
+}
+
+fn bind_error(endpoint: &Endpoint, setting: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    let address = endpoint.bind_address();
+    move |source| StartError::Bind { address, setting, source }
+}
+
+/// Opens and locks the data directory, and makes sure that it is this broker's.
+fn open_data_dir(
+    vfs: Arc<dyn Vfs>,
+    config: &BrokerConfig,
+    seams: &Seams,
+) -> Result<(Arc<DataDir>, Option<Identity>, LastShutdown), StartError> {
+    let data_dir = DataDir::open(vfs, config.data_dir(), seams)?;
+    let identity = data_dir.log_dir().identity()?;
+    if let Some(found) = identity.as_ref().filter(|found| found.node_id != config.node_id) {
+        return Err(StartError::OtherNode {
+            path: data_dir.path().to_owned(),
+            found: found.node_id,
+            expected: config.node_id,
+        });
+    }
+    // From here on the data changes: a crash must not look like a clean shutdown.
+    let last_shutdown = data_dir.take_last_shutdown()?;
+    Ok((Arc::new(data_dir), identity, last_shutdown))
+}
+
+/// Compares whose data the directory holds with the metadata in it, or writes it down in a new
+/// directory. Returns the id of the directory.
+fn confirm_identity(
+    data_dir: &DataDir,
+    identity: Option<Identity>,
+    config: &BrokerConfig,
+    controller: &Controller,
+    seams: &Seams,
+) -> Result<Uuid, StartError> {
+    let cluster_id = controller.image().cluster_id().to_owned();
+    match identity {
+        Some(found) if found.cluster_id == cluster_id => Ok(found.directory_id),
+        Some(found) => Err(StartError::OtherCluster {
+            path: data_dir.path().to_owned(),
+            found: found.cluster_id,
+            expected: cluster_id,
+        }),
+        None => {
+            let directory_id = Uuid::from_bytes(seams.rng.next_bytes16());
+            let identity = Identity { cluster_id, node_id: config.node_id, directory_id };
+            data_dir.log_dir().write_identity(&identity)?;
+            Ok(directory_id)
+        }
+    }
+}
+
+/// Tells the cluster where this broker is.
+async fn register(
+    controller: &Controller,
+    config: &BrokerConfig,
+    seams: &Seams,
+    directory_id: Uuid,
+    addr: SocketAddr,
+) -> Result<(), StartError> {
+    let endpoints = config.listener.listeners.iter().filter_map(|listener| {
+        let endpoint = config.listener.advertised(&listener.name, addr.port())?;
+        let Endpoint { host, port } = endpoint;
+        Some(BrokerEndpoint { listener: listener.name.clone(), host, port })
+    });
+    let registration = BrokerRegistration {
+        broker_id: config.node_id,
+        incarnation_id: Uuid::from_bytes(seams.rng.next_bytes16()),
+        directories: vec![directory_id],
+        endpoints: endpoints.collect(),
+        rack: config.listener.rack.clone(),
+    };
+    controller.register_broker(registration).await??;
+    Ok(())
+}
+
+/// Brings the partitions in line with the metadata whenever it changes.
+async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>) {
+    let mut versions = ctx.controller.watch();
+    while versions.changed().await.is_ok() {
+        versions.mark_unchanged();
+        let image = ctx.controller.image();
+        let deleted = keeper.reconcile(&image).await;
+        follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
+        for topic in deleted {
+            ctx.groups.on_topic_deleted(&topic.name, topic.id).await;
+        }
+    }
+}
+
+/// Hands the partitions of the offsets topic that this broker leads to the group coordinator.
+fn follow_groups(groups: &Groups, partitions: &Partitions, image: &MetadataImage, seams: &Seams) {
+    let Some(topic) = image.topic(CONSUMER_OFFSETS) else {
+        groups.reconcile(0, Vec::new());
+        return;
+    };
+    let led = topic.indexed_partitions().filter_map(|(index, _)| {
+        let partition = partitions.get_by_id(topic.id, index)?;
+        let (topic_id, leader_epoch) = (topic.id, partition.leader_epoch());
+        let log = Arc::new(PartitionCoordinatorLog::new(partition, seams.clone()));
+        Some(LedPartition { index, topic_id, leader_epoch, log })
+    });
+    let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+    groups.reconcile(count, led.collect());
+}
+
+/// How much memory requests of all connections may hold: as set, or a quarter of the machine's.
+fn request_bytes_max(config: &BrokerConfig) -> usize {
+    let set = config.limits.queued_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
+    set.or_else(|| machine_memory().map(|bytes| bytes / 4)).unwrap_or(REQUEST_BYTES_DEFAULT)
+}
+
+fn machine_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
