@@ -25,10 +25,13 @@ pub(super) async fn handle(
             (name, Alteration::Replace(all.collect()))
         })
         .collect();
-    let names: Vec<_> = resources.iter().map(|(name, _)| name.clone()).collect();
-    let responses = match ctx.controller.alter_configs(resources, request.validate_only).await {
+    let responses = match ctx
+        .controller
+        .alter_configs(resources.clone(), request.validate_only)
+        .await
+    {
         Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
-        Err(error) => names.into_iter().map(|name| answer(name, &Err(error))).collect(),
+        Err(error) => resources.into_iter().map(|(name, _)| answer(name, &Err(error))).collect(),
     };
     AlterConfigsResponse { responses, ..Default::default() }
 }

@@ -14,8 +14,8 @@ pub(super) async fn handle(
     _call: &Call,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
-    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let added = ctx.controller.create_partitions(request.topics, request.validate_only).await;
+    let topics = request.topics.clone();
+    let added = ctx.controller.create_partitions(topics, request.validate_only).await;
     let results = match added {
         Ok(added) => added
             .into_iter()
@@ -24,7 +24,7 @@ pub(super) async fn handle(
                 Err(error) => failure(name, &error),
             })
             .collect(),
-        Err(error) => names.into_iter().map(|name| failure(name, &error)).collect(),
+        Err(error) => request.topics.into_iter().map(|topic| failure(topic.name, &error)).collect(),
     };
     CreatePartitionsResponse { results, ..Default::default() }
 }

@@ -17,13 +17,13 @@ pub(super) async fn handle(
     _call: &Call,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
-    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-    let topics = match ctx.controller.create_topics(request.topics, request.validate_only).await {
+    let topics = request.topics.clone();
+    let topics = match ctx.controller.create_topics(topics, request.validate_only).await {
         Ok(created) => {
             let settings = ctx.controller.settings(&ctx.controller.image());
             created.into_iter().map(|(name, created)| answer(name, created, &settings)).collect()
         }
-        Err(error) => names.into_iter().map(|name| failure(name, &error)).collect(),
+        Err(error) => request.topics.into_iter().map(|topic| failure(topic.name, &error)).collect(),
     };
     CreateTopicsResponse { topics, ..Default::default() }
 }

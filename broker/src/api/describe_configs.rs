@@ -112,9 +112,8 @@ fn answer(
         Ok(all) => {
             // Some clients send an empty list for "all".
             let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
-            let is_asked = |described: &Described| {
-                keys.is_none_or(|keys| keys.iter().any(|key| *key == described.name))
-            };
+            let is_asked =
+                |described: &Described| keys.is_none_or(|keys| keys.contains(&described.name));
             let asked = all.into_iter().filter(is_asked);
             result.configs = asked.map(|described| entry(request, described)).collect();
         }

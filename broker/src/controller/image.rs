@@ -451,7 +451,7 @@ impl MetadataImage {
     #[must_use]
     pub fn to_records(&self) -> Vec<MetadataRecord> {
         let mut records = Vec::new();
-        if !self.cluster_id.is_empty() {
+        if !self.cluster_id.is_empty() || self.next_broker_epoch > 0 {
             let (cluster_id, next_broker_epoch) =
                 (self.cluster_id.to_string(), self.next_broker_epoch);
             records.push(ClusterRecord { cluster_id, next_broker_epoch }.into());

@@ -23,6 +23,8 @@ mod topic_name;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use assignment::AssignmentError;
 pub use brokers::{BrokerRegistration, RegisterBrokerError};

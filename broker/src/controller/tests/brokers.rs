@@ -1,0 +1,195 @@
+//! Brokers that start, producer ids, and elections.
+
+use flumen_protocol::{ErrorCode, Uuid};
+
+use crate::api::error::WireError;
+use crate::controller::brokers::{
+    BrokerRegistration, RegisterBrokerError, found_cluster, register_broker,
+};
+use crate::controller::elections::{ElectionType, elect_leaders};
+use crate::controller::image::MetadataImage;
+use crate::controller::producer_ids::allocate_producer_ids;
+use crate::controller::records::{
+    FenceBrokerRecord, NewLeader, PartitionChangeRecord, PartitionRecord, TopicRecord,
+    UnregisterBrokerRecord,
+};
+use crate::controller::testing::{Sequence, image_of_brokers, replay_all};
+
+fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistration {
+    BrokerRegistration {
+        broker_id,
+        incarnation_id: Uuid::from_bytes([incarnation; 16]),
+        directories: Vec::new(),
+        endpoints: Vec::new(),
+        rack: None,
+    }
+}
+
+/// Three brokers, and one partition with this leader and this in-sync set.
+fn image(leader: Option<i32>, in_sync: &[i32]) -> MetadataImage {
+    let mut image = image_of_brokers(3, &[]);
+    let topic_id = Uuid::from_bytes([50; 16]);
+    let partition = PartitionRecord {
+        topic_id,
+        partition_index: 0,
+        replicas: vec![1, 2, 3],
+        directories: vec![Uuid::ZERO; 3],
+        in_sync: in_sync.to_vec(),
+        eligible: Vec::new(),
+        leader,
+        leader_epoch: 7,
+        partition_epoch: 9,
+    };
+    let records = [TopicRecord { topic_id, name: "t".to_owned() }.into(), partition.into()];
+    replay_all(&mut image, &records);
+    image
+}
+
+fn fence(image: &mut MetadataImage, broker_id: i32) {
+    let epoch = image.broker(broker_id).unwrap().epoch;
+    replay_all(image, &[FenceBrokerRecord { broker_id, epoch, fenced: true }.into()]);
+}
+
+#[test]
+fn every_start_gets_a_larger_epoch_even_after_a_broker_left() {
+    let mut image = image_of_brokers(2, &[]);
+    let mut last = image.broker(2).unwrap().epoch;
+    for incarnation in 100..110 {
+        let decision = register_broker(&image, &registration(2, incarnation), false);
+        let epoch = decision.answer.unwrap();
+        assert!(epoch > last);
+        last = epoch;
+        replay_all(&mut image, &decision.records);
+        replay_all(&mut image, &[UnregisterBrokerRecord { broker_id: 2, epoch }.into()]);
+        let mut restored = MetadataImage::default();
+        replay_all(&mut restored, &image.to_records());
+        image = restored;
+    }
+}
+
+#[test]
+fn a_second_start_beside_a_living_one_is_refused() {
+    let mut image = image_of_brokers(1, &[]);
+    let again = registration(1, 77);
+    let refused = register_broker(&image, &again, true);
+    assert_eq!(refused.answer, Err(RegisterBrokerError::Duplicate { broker_id: 1 }));
+    assert!(refused.records.is_empty());
+    assert!(register_broker(&image, &again, false).answer.is_ok());
+    fence(&mut image, 1);
+    assert!(register_broker(&image, &again, true).answer.is_ok());
+    let same = BrokerRegistration {
+        incarnation_id: image.broker(1).unwrap().incarnation_id,
+        ..registration(1, 0)
+    };
+    let known = register_broker(&image, &same, true);
+    assert_eq!((known.answer, known.records.len()), (Ok(1), 0), "a request sent again");
+}
+
+#[test]
+fn a_broker_that_starts_leads_again_under_a_new_epoch() {
+    let mut image = image(Some(1), &[1, 2]);
+    let decision = register_broker(&image, &registration(1, 77), false);
+    replay_all(&mut image, &decision.records);
+    let partition = image.partition("t", 0).unwrap();
+    assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 8));
+    assert_eq!(partition.in_sync, [1, 2]);
+    let decision = register_broker(&image, &registration(3, 77), false);
+    replay_all(&mut image, &decision.records);
+    assert_eq!(image.partition("t", 0).unwrap().leader_epoch, 8, "it led nothing");
+}
+
+fn elect(image: &mut MetadataImage, election: ElectionType, partition: i32) -> ErrorCode {
+    let topics = [("t".to_owned(), vec![partition, partition])];
+    let decision = elect_leaders(image, election, Some(&topics));
+    replay_all(image, &decision.records);
+    decision.answer[0].1[0].1.code()
+}
+
+#[test]
+fn the_preferred_leader_takes_over_when_it_is_in_sync() {
+    use ElectionType::Preferred;
+    let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, epoch| {
+        let mut image = image(leader, in_sync);
+        for id in fenced {
+            fence(&mut image, *id);
+        }
+        assert_eq!(elect(&mut image, Preferred, 0), code);
+        let partition = image.partition("t", 0).unwrap();
+        assert_eq!((partition.leader, partition.leader_epoch), (now, epoch));
+    };
+    use ErrorCode::{ElectionNotNeeded, PreferredLeaderNotAvailable};
+    check(Some(2), &[1, 2], &[], ErrorCode::None, Some(1), 8);
+    check(Some(1), &[1, 2], &[], ElectionNotNeeded, Some(1), 7);
+    check(Some(2), &[2, 3], &[], PreferredLeaderNotAvailable, Some(2), 7);
+    check(Some(2), &[1, 2], &[1], PreferredLeaderNotAvailable, Some(2), 7);
+}
+
+#[test]
+fn an_unclean_election_takes_the_best_replica_there_is() {
+    use ElectionType::Unclean;
+    let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, in_sync_now: &[i32]| {
+        let mut image = image(leader, in_sync);
+        for id in fenced {
+            fence(&mut image, *id);
+        }
+        assert_eq!(elect(&mut image, Unclean, 0), code);
+        let partition = image.partition("t", 0).unwrap();
+        assert_eq!((partition.leader, partition.in_sync.as_slice()), (now, in_sync_now));
+    };
+    use ErrorCode::{ElectionNotNeeded, EligibleLeadersNotAvailable};
+    check(Some(2), &[2], &[], ElectionNotNeeded, Some(2), &[2]);
+    check(None, &[2], &[], ErrorCode::None, Some(2), &[2]);
+    check(None, &[2], &[2], ErrorCode::None, Some(1), &[1]);
+    check(None, &[2], &[1, 2, 3], EligibleLeadersNotAvailable, None, &[2]);
+}
+
+#[test]
+fn elections_everywhere_leave_out_what_needs_none() {
+    let image = image(Some(1), &[1]);
+    let all = elect_leaders(&image, ElectionType::Preferred, None);
+    assert_eq!(all.answer, [("t".to_owned(), Vec::new())]);
+    assert!(all.records.is_empty());
+    let asked = [("nope".to_owned(), vec![0]), ("t".to_owned(), vec![9, -1])];
+    let decision = elect_leaders(&image, ElectionType::Preferred, Some(&asked));
+    let codes = decision.answer.iter().flat_map(|(_, partitions)| partitions);
+    assert!(codes.map(|(_, r)| r.code()).all(|c| c == ErrorCode::UnknownTopicOrPartition));
+}
+
+#[test]
+fn a_partition_can_lose_its_leader_and_the_epoch_tells() {
+    let mut image = image(Some(1), &[1]);
+    let change = PartitionChangeRecord {
+        topic_id: image.topic("t").unwrap().id,
+        partition_index: 0,
+        leader: NewLeader::Nobody,
+        in_sync: None,
+        eligible: None,
+    };
+    replay_all(&mut image, &[change.into()]);
+    let partition = image.partition("t", 0).unwrap();
+    assert_eq!(
+        (partition.leader, partition.leader_epoch, partition.partition_epoch),
+        (None, 8, 10)
+    );
+}
+
+#[test]
+fn producer_id_blocks_never_overlap() {
+    let mut image = image_of_brokers(2, &[]);
+    let mut seen = Vec::new();
+    for broker in [1, 2, 1] {
+        let decision = allocate_producer_ids(&image, broker);
+        replay_all(&mut image, &decision.records);
+        seen.extend(decision.answer.unwrap());
+    }
+    assert_eq!(seen, (0..3000).collect::<Vec<i64>>());
+}
+
+#[test]
+fn a_cluster_gets_one_id() {
+    let mut image = MetadataImage::default();
+    let decision = found_cluster(&image, &Sequence::default());
+    replay_all(&mut image, &decision.records);
+    assert_eq!(image.cluster_id().len(), 22);
+    assert!(found_cluster(&image, &Sequence::default()).records.is_empty());
+}

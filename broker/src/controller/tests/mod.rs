@@ -1,0 +1,7 @@
+//! The controller's decisions, one file per kind, and the controller as a whole.
+
+mod brokers;
+mod configs;
+mod replay;
+mod restart;
+mod topics;
