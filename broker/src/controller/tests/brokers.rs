@@ -108,6 +108,7 @@ fn elect(image: &mut MetadataImage, election: ElectionType, partition: i32) -> E
 #[test]
 fn the_preferred_leader_takes_over_when_it_is_in_sync() {
     use ElectionType::Preferred;
+    use ErrorCode::{ElectionNotNeeded, PreferredLeaderNotAvailable};
     let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, epoch| {
         let mut image = image(leader, in_sync);
         for id in fenced {
@@ -117,7 +118,6 @@ fn the_preferred_leader_takes_over_when_it_is_in_sync() {
         let partition = image.partition("t", 0).unwrap();
         assert_eq!((partition.leader, partition.leader_epoch), (now, epoch));
     };
-    use ErrorCode::{ElectionNotNeeded, PreferredLeaderNotAvailable};
     check(Some(2), &[1, 2], &[], ErrorCode::None, Some(1), 8);
     check(Some(1), &[1, 2], &[], ElectionNotNeeded, Some(1), 7);
     check(Some(2), &[2, 3], &[], PreferredLeaderNotAvailable, Some(2), 7);
@@ -127,6 +127,7 @@ fn the_preferred_leader_takes_over_when_it_is_in_sync() {
 #[test]
 fn an_unclean_election_takes_the_best_replica_there_is() {
     use ElectionType::Unclean;
+    use ErrorCode::{ElectionNotNeeded, EligibleLeadersNotAvailable};
     let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, in_sync_now: &[i32]| {
         let mut image = image(leader, in_sync);
         for id in fenced {
@@ -136,7 +137,6 @@ fn an_unclean_election_takes_the_best_replica_there_is() {
         let partition = image.partition("t", 0).unwrap();
         assert_eq!((partition.leader, partition.in_sync.as_slice()), (now, in_sync_now));
     };
-    use ErrorCode::{ElectionNotNeeded, EligibleLeadersNotAvailable};
     check(Some(2), &[2], &[], ElectionNotNeeded, Some(2), &[2]);
     check(None, &[2], &[], ErrorCode::None, Some(2), &[2]);
     check(None, &[2], &[2], ErrorCode::None, Some(1), &[1]);

@@ -61,6 +61,8 @@ fn alter(image: &mut MetadataImage, resource: ResourceName, alteration: Alterati
 
 #[test]
 fn steps_on_a_topic_follow_each_other() {
+    use ErrorCode::{InvalidConfig, InvalidRequest};
+
     let mut image = image();
     let mut check = |given: &[(&str, i8, Option<&str>)], code, expected: &[(&str, &str)]| {
         assert_eq!(alter(&mut image, resource(TOPIC, "t"), steps(given)), code, "{given:?}");
@@ -68,7 +70,6 @@ fn steps_on_a_topic_follow_each_other() {
         let now: Vec<_> = configs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(now, expected, "{given:?}");
     };
-    use ErrorCode::{InvalidConfig, InvalidRequest};
     let none = ErrorCode::None;
     check(&[("retention.ms", SET, Some("888"))], none, &[("retention.ms", "888")]);
     check(&[("retention.ms", DELETE, None)], none, &[]);
@@ -107,7 +108,7 @@ fn replacing_returns_the_rest_to_its_default() {
     let second = replace(&[("segment.ms", Some("3"))]);
     assert_eq!(alter(&mut image, topic(), second), ErrorCode::None);
     let configs = image.configs(&ConfigResource::Topic("t".to_owned()));
-    assert_eq!(configs.iter().collect::<Vec<_>>().len(), 1);
+    assert_eq!(configs.len(), 1);
     assert_eq!(configs["segment.ms"], "3");
     let without_value = replace(&[("segment.ms", None)]);
     assert_eq!(alter(&mut image, topic(), without_value), ErrorCode::InvalidRequest);

@@ -2,6 +2,7 @@
 
 mod brokers;
 mod configs;
+mod crash;
 mod replay;
 mod restart;
 mod topics;

@@ -212,7 +212,7 @@ fn a_topic_named_and_identified_at_once_is_refused() {
     create(&mut image, &[topic("a")]);
     let id = image.topic("a").unwrap().id;
     let both = TopicReference { name: Some("a".to_owned()), id };
-    let neither = TopicReference { name: Option::None, id: Uuid::ZERO };
+    let neither = TopicReference { name: None, id: Uuid::ZERO };
     let decision = delete_topics(&image, &[both, neither.clone(), neither]);
     assert!(decision.records.is_empty());
     assert!(decision.answer.iter().all(|(_, deleted)| deleted.code() == ErrorCode::InvalidRequest));
