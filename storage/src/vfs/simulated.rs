@@ -321,14 +321,15 @@ impl VfsFile for SimulatedFile {
 
     fn write_vectored_at(&self, buffers: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         self.check_writable()?;
-        let bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let slices: Vec<&[u8]> = buffers.iter().map(|buffer| &buffer[..]).collect();
+        let mut bytes = slices.concat();
         let position = index(position);
         let mut state = match self.enter(Operation::Write) {
             Ok(state) => state,
             Err(refusal) => {
                 if refusal == Refusal::Injected {
-                    let half = &bytes[..bytes.len() / 2];
-                    self.shared.lock().tree.content(self.inode).write(position, half);
+                    bytes.truncate(bytes.len() / 2);
+                    self.shared.lock().tree.content(self.inode).write(position, bytes);
                 }
                 return Err(refusal.into());
             }
@@ -337,9 +338,10 @@ impl VfsFile for SimulatedFile {
         let content = state.tree.content(self.inode);
         // Only bytes beyond the end take space.
         let overwritten = index(content.size()).saturating_sub(position);
-        let size = bytes.len().min(overwritten.saturating_add(available));
-        content.write(position, &bytes[..size]);
-        if size < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let is_full = bytes.len() > overwritten.saturating_add(available);
+        bytes.truncate(overwritten.saturating_add(available));
+        content.write(position, bytes);
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn size(&self) -> io::Result<u64> {

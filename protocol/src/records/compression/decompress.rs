@@ -102,7 +102,10 @@ pub fn decompress(
         if size == output.len() {
             // One byte of room above the limit lets the next read notice an excess.
             let room = limit.saturating_add(1).max(size + 1);
-            output.resize((size * 2).min(room), 0);
+            let grown = (size * 2).min(room);
+            // Growth by the vector's own measure could pass the limit.
+            output.reserve_exact(grown - size);
+            output.resize(grown, 0);
         }
         match decompressor.fill(&mut output[size..])? {
             0 => break,
@@ -134,7 +137,8 @@ fn zstd(
 ) -> Result<zstd::stream::read::Decoder<'static, &[u8]>, CompressionError> {
     let malformed = |_error| CompressionError::Malformed { codec: Compression::Zstd };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(data).map_err(malformed)?;
-    let window_log = limit.max(1).ilog2() + 1;
+    // No frame within the limit needs a window beyond it.
+    let window_log = limit.max(2).saturating_sub(1).ilog2() + 1;
     decoder
         .window_log_max(window_log.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX))
         .map_err(malformed)?;

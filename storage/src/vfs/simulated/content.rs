@@ -39,9 +39,9 @@ impl Content {
         self.current.get(position..).unwrap_or_default()
     }
 
-    pub(super) fn write(&mut self, position: usize, bytes: &[u8]) {
+    pub(super) fn write(&mut self, position: usize, bytes: Vec<u8>) {
         if !bytes.is_empty() {
-            self.change(Change::Write { position, bytes: bytes.to_vec() });
+            self.change(Change::Write { position, bytes });
         }
     }
 
