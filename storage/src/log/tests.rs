@@ -227,7 +227,7 @@ fn retention_by_size_keeps_at_least_the_limit() {
     assert_eq!((log.log_start_offset(), log.size()), (40, size * 6));
     fixture.config.delete = false;
     fixture.config.retention_bytes = Some(0);
-    log.set_config(Arc::new(fixture.config.clone()));
+    log.set_config(Arc::new(fixture.config));
     assert_eq!(log.delete_expired(NOW_MS, 100).unwrap(), 0, "the policy says otherwise");
 }
 
