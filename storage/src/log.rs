@@ -22,7 +22,7 @@ mod flush;
 mod lookup;
 mod read;
 pub(crate) mod rebuild;
-mod retention;
+pub(crate) mod retention;
 mod rolling;
 mod truncation;
 

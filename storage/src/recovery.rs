@@ -19,6 +19,7 @@ use crate::file_names::{
 use crate::log::OpenContext;
 use crate::log::cleaning::resolve_leftovers;
 use crate::log::rebuild::{producer_state_at, read_error, rebuild_index};
+use crate::log::retention::remove_unreachable;
 use crate::log_state::{LogState, decode_leader_epochs, encode_leader_epochs};
 use crate::partition_dir::{PartitionDir, list_snapshots};
 use crate::producer_state::ProducerState;
@@ -47,7 +48,6 @@ pub(crate) fn recover(
     let mut segments = list_segments(dir)?;
     let first = segments.first_key_value().map_or(0, |(&base_offset, _)| base_offset);
     let log_start_offset = stored.as_ref().map_or(first, |state| state.log_start_offset.max(first));
-    remove_below(dir, &mut segments, log_start_offset)?;
     if segments.is_empty() {
         restart(dir, &mut segments, log_start_offset)?;
     }
@@ -75,6 +75,8 @@ pub(crate) fn recover(
     } else {
         recovery.scan()?;
     }
+    // A crash may have cut a deletion short.
+    recovery.remove_unreachable(log_start_offset)?;
     let Recovery { mut segments, mut epochs, mut producers, .. } = recovery;
 
     let active = segments.last_key_value().expect("recovery leaves a segment").1;
@@ -143,22 +145,6 @@ fn list_segments(dir: &PartitionDir) -> Result<BTreeMap<i64, Segment>, DiskError
         }
     }
     Ok(segments)
-}
-
-/// Finishes a deletion: removes the segments that lie wholly below the log start.
-fn remove_below(
-    dir: &PartitionDir,
-    segments: &mut BTreeMap<i64, Segment>,
-    log_start_offset: i64,
-) -> Result<(), DiskError> {
-    while let Some(next) = segments.keys().nth(1).copied()
-        && next <= log_start_offset
-        && let Some(entry) = segments.first_entry()
-    {
-        entry.get().remove(dir)?;
-        entry.remove();
-    }
-    Ok(())
 }
 
 /// Removes the snapshots that nothing will ask for: those above the log end tell of records that
@@ -315,6 +301,11 @@ impl Recovery<'_> {
             }
         }
         Ok(epochs)
+    }
+
+    fn remove_unreachable(&mut self, log_start_offset: i64) -> Result<(), OpenError> {
+        let removed = remove_unreachable(self.dir, &mut self.segments, log_start_offset);
+        removed.map_err(|error| self.open_error(error))
     }
 
     fn open_error(&self, error: ReadError) -> OpenError {

@@ -3,12 +3,14 @@
 //! The new start is written down durably before anything is removed, so that it never falls; what a
 //! crash leaves of removed segments goes at the next opening.
 
+use std::collections::BTreeMap;
+
 use super::PartitionLog;
 use super::rebuild::producer_state_at;
-use crate::error::MaintenanceError;
+use crate::error::{MaintenanceError, ReadError};
 use crate::file_names::{SNAPSHOT, segment_file};
 use crate::log_state::LogState;
-use crate::partition_dir::list_snapshots;
+use crate::partition_dir::{PartitionDir, list_snapshots};
 use crate::producer_snapshot;
 use crate::segment::Segment;
 
@@ -22,13 +24,18 @@ impl PartitionLog {
         now_ms: i64,
         high_watermark: i64,
     ) -> Result<usize, MaintenanceError> {
-        let new_start = self.retained_from(now_ms, high_watermark)?;
-        let Some(new_start) = new_start else { return Ok(0) };
-        if new_start > self.active().base_offset() {
-            self.roll(now_ms)?;
+        let mut before = self.segments.len();
+        match self.retained_from(now_ms, high_watermark)? {
+            Some(new_start) if new_start > self.log_start_offset => {
+                if new_start > self.active().base_offset() {
+                    self.roll(now_ms)?;
+                    before += 1;
+                }
+                self.advance_log_start_offset(new_start)?;
+            }
+            // Records deleted on request may have left a segment that was active then.
+            Some(_) | None => self.remove_unreachable()?,
         }
-        let before = self.segments.len();
-        self.advance_log_start_offset(new_start)?;
         Ok(before - self.segments.len())
     }
 
@@ -85,44 +92,50 @@ impl PartitionLog {
         }
         let mut epochs = self.epochs.clone();
         epochs.truncate_from_start(offset);
-        let keeps_from = self.first_base_kept(offset);
-        self.secure_snapshot(keeps_from)?;
         let state = LogState { log_start_offset: offset, epochs };
         self.write_state(&state)?;
         self.log_start_offset = offset;
         self.epochs = state.epochs;
-        self.remove_segments_below(keeps_from)
+        self.remove_unreachable()
     }
 
-    /// Base offset of the oldest segment that is still needed when the log starts at `offset`.
-    fn first_base_kept(&self, offset: i64) -> i64 {
-        self.segments.range(..=offset).next_back().map_or(offset, |(&base_offset, _)| base_offset)
+    fn remove_unreachable(&mut self) -> Result<(), MaintenanceError> {
+        let removed = remove_unreachable(&self.dir, &mut self.segments, self.log_start_offset);
+        removed.map_err(|error| match error {
+            ReadError::Disk(error) => self.fail(error).into(),
+            other => other.into(),
+        })
     }
+}
 
-    /// Makes sure that what the segments below `base_offset` say about producers outlives them.
-    fn secure_snapshot(&mut self, base_offset: i64) -> Result<(), MaintenanceError> {
-        if self.segments.first_key_value().is_some_and(|(&first, _)| first >= base_offset) {
-            return Ok(());
-        }
-        let producers = producer_state_at(&self.dir, &self.segments, base_offset)?;
-        let snapshot = producer_snapshot::encode(&producers);
-        self.dir
-            .write_durably(&segment_file(base_offset, SNAPSHOT), &snapshot)
-            .map_err(|error| self.fail(error).into())
+/// Removes the segments that lie wholly below the log start.
+///
+/// What they say about producers has to outlive them: the state at the first segment that stays is
+/// made durable before.
+pub(crate) fn remove_unreachable(
+    dir: &PartitionDir,
+    segments: &mut BTreeMap<i64, Segment>,
+    log_start_offset: i64,
+) -> Result<(), ReadError> {
+    let Some((&first_kept, _)) = segments.range(..=log_start_offset).next_back() else {
+        return Ok(());
+    };
+    if segments.first_key_value().is_none_or(|(&first, _)| first == first_kept) {
+        return Ok(());
     }
-
-    fn remove_segments_below(&mut self, base_offset: i64) -> Result<(), MaintenanceError> {
-        while let Some(entry) = self.segments.first_entry()
-            && *entry.key() < base_offset
-        {
-            entry.get().remove(&self.dir)?;
-            entry.remove();
-        }
-        for (offset, name) in list_snapshots(&self.dir)? {
-            if offset < base_offset {
-                self.dir.remove(&name)?;
-            }
-        }
-        Ok(())
+    let producers = producer_state_at(dir, segments, first_kept)?;
+    let snapshot = producer_snapshot::encode(&producers);
+    dir.write_durably(&segment_file(first_kept, SNAPSHOT), &snapshot)?;
+    while let Some(entry) = segments.first_entry()
+        && *entry.key() < first_kept
+    {
+        entry.get().remove(dir)?;
+        entry.remove();
     }
+    for (offset, name) in list_snapshots(dir)? {
+        if offset < first_kept {
+            dir.remove(&name)?;
+        }
+    }
+    Ok(())
 }

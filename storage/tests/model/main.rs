@@ -51,10 +51,15 @@ fn every_crash_point_leaves_the_old_state_or_the_new() {
             |disk, survivor, crash| {
                 let context = format!("seed {seed}, {crash:?}, {:?}", survivor.pending());
                 let mut machine = survivor
-                    .reboot(&disk.mount())
+                    .reboot(disk)
                     .unwrap_or_else(|difference| panic!("{context}: {difference}"));
-                // Life goes on: what is appended now is as good as anything before.
+                // Life goes on: what is appended now is as good as anything before, and what is
+                // flushed survives a power cut, whatever the first crash has left undone.
                 machine.run_until_failure(5);
+                machine.check().unwrap_or_else(|difference| panic!("{context}: {difference}"));
+                let machine = machine.crash_and_reboot(Unsynced::Dropped);
+                let machine =
+                    machine.unwrap_or_else(|difference| panic!("{context}: {difference}"));
                 machine.check().unwrap_or_else(|difference| panic!("{context}: {difference}"));
             },
         );
