@@ -173,6 +173,36 @@ fn the_first_batch_comes_whatever_the_limit() {
 }
 
 #[test]
+fn every_version_of_produce_and_fetch_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    let id = node.broker().context().controller.image().topic("t").unwrap().id;
+    let mut client = node.client();
+    for (offset, version) in (0..).zip(3..=13) {
+        let mut request = produce_request("t", 0, batch(&["v"]), -1);
+        request.topic_data[0].topic_id = id;
+        let produced = outcome(&client.call(version, &request));
+        assert_eq!(produced, (ErrorCode::None, offset), "produce {version}");
+        request.topic_data[0].partition_data[0].index = 7;
+        let (error, _) = outcome(&client.call(version, &request));
+        assert_eq!(error, ErrorCode::UnknownTopicOrPartition, "produce {version}");
+    }
+    for version in 4..=18 {
+        let mut request = fetch_request("t", 0, 0);
+        request.topics[0].topic_id = id;
+        let response = client.call(version, &request);
+        let data = &response.responses[0].partitions[0];
+        assert_eq!((data.error_code, data.high_watermark), (0, 11), "fetch {version}");
+        request.topics[0].partitions[0].fetch_offset = 99;
+        let response = client.call(version, &request);
+        let error_code = response.responses[0].partitions[0].error_code;
+        assert_eq!(error_code, ErrorCode::OffsetOutOfRange.code(), "fetch {version}");
+    }
+    node.stop();
+}
+
+#[test]
 fn offsets_are_listed() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path());
@@ -188,7 +218,9 @@ fn offsets_are_listed() {
         let found = response.topics[0].partitions[0].clone();
         (found.error_code, found.offset, found.timestamp)
     };
-    assert_eq!(list(7, -1), (0, 3, -1));
+    for version in 1..=11 {
+        assert_eq!(list(version, -1), (0, 3, -1), "version {version}");
+    }
     assert_eq!(list(7, -2), (0, 0, -1));
     assert_eq!(list(7, -3), (0, 0, 1_700_000_000_000));
     assert_eq!(list(6, -3).0, ErrorCode::UnsupportedVersion.code());

@@ -40,6 +40,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// Waits until the partitions are in line with the newest metadata, so that whoever is told of
+    /// a change can use it at once.
+    pub(crate) async fn catch_up(&self) {
+        self.reconciled.wait_for(self.controller.image().version()).await;
+    }
+
     /// What clients of this listener are told to connect to in order to reach a broker: its id,
     /// host, port and rack.
     pub(crate) fn endpoint_of(

@@ -16,6 +16,7 @@ pub(super) async fn handle(
 ) -> CreatePartitionsResponse {
     let topics = request.topics.clone();
     let added = ctx.controller.create_partitions(topics, request.validate_only).await;
+    ctx.catch_up().await;
     let results = match added {
         Ok(added) => added
             .into_iter()

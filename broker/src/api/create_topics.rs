@@ -20,6 +20,7 @@ pub(super) async fn handle(
     let topics = request.topics.clone();
     let topics = match ctx.controller.create_topics(topics, request.validate_only).await {
         Ok(created) => {
+            ctx.catch_up().await;
             let settings = ctx.controller.settings(&ctx.controller.image());
             created.into_iter().map(|(name, created)| answer(name, created, &settings)).collect()
         }

@@ -17,7 +17,10 @@ pub(super) async fn handle(
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
     let topics = referenced(call.version, request);
-    let responses = match ctx.controller.delete_topics(topics.clone()).await {
+    let deleted = ctx.controller.delete_topics(topics.clone()).await;
+    // The name is free for a new topic once the data is out of its way.
+    ctx.catch_up().await;
+    let responses = match deleted {
         Ok(deleted) => deleted
             .into_iter()
             .map(|(topic, deleted)| match deleted {

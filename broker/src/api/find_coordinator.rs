@@ -115,7 +115,9 @@ async fn create_offsets_topic(ctx: &Context) {
         group.offsets_topic_replication_factor,
         &configs,
     );
-    match created.await {
+    let created = created.await;
+    ctx.catch_up().await;
+    match created {
         Ok(Ok(_) | Err(CreateTopicError::Exists { .. })) => {}
         Ok(Err(error)) => warn!(topic = CONSUMER_OFFSETS, %error, "could not create the topic"),
         Err(error) => warn!(topic = CONSUMER_OFFSETS, %error, "could not create the topic"),

@@ -92,6 +92,7 @@ fn lookup(
         error_code: ErrorCode::None.code(),
         timestamp: found.timestamp,
         offset: found.offset,
-        leader_epoch: found.leader_epoch.unwrap_or(-1),
+        // Older versions have no place for it.
+        leader_epoch: found.leader_epoch.filter(|_| version >= 4).unwrap_or(-1),
     })
 }

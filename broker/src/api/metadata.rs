@@ -104,7 +104,9 @@ async fn create_missing(
         replication_factor: -1,
         ..Default::default()
     };
-    match ctx.controller.create_topics(missing.iter().map(new).collect(), false).await {
+    let created = ctx.controller.create_topics(missing.iter().map(new).collect(), false).await;
+    ctx.catch_up().await;
+    match created {
         Ok(created) => created
             .into_iter()
             .filter_map(|(name, created)| match created {
