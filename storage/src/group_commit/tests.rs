@@ -225,7 +225,7 @@ fn what_was_marked_during_a_sync_that_fails_fails_too() {
 }
 
 #[test]
-fn a_panic_in_a_log_fails_the_directory_and_leaves_nobody_hanging() {
+fn a_panic_in_a_log_fails_the_directory() {
     #[derive(Debug)]
     struct Panics;
 

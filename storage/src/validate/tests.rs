@@ -1,6 +1,7 @@
 use bytes::BytesMut;
 use flumen_protocol::records::control::EndTransactionMarker;
 use flumen_protocol::records::{BatchBuilder, BatchOptions, LOG_OVERHEAD};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -299,4 +300,36 @@ fn the_last_offset_is_not_passed() {
     let at = Assignment { next_offset: i64::MAX - 2, ..AT };
     let expected = ValidationError::OffsetsExhausted { next_offset: i64::MAX - 2 };
     assert_eq!(validate(batch(), &RULES, at).map(drop), Err(expected));
+}
+
+proptest! {
+    /// Whatever a client sends, with a right checksum over it: no panic, and what gets in can be read.
+    #[test]
+    fn what_is_accepted_can_be_read(
+        codec in proptest::sample::select(&Compression::ALL[..]),
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        is_from_client in any::<bool>(),
+    ) {
+        let options = BatchOptions { codec: codec.into(), ..BatchOptions::default() };
+        let records = batch_with(options, &[(1, Some("a")), (2, None), (3, Some("c"))]);
+        let mut bytes = BytesMut::from(&records[..]);
+        for (index, byte) in flips {
+            // Behind the length, whose faults end before anything else is looked at.
+            let position = LOG_OVERHEAD + index.index(bytes.len() - LOG_OVERHEAD);
+            bytes[position] = byte;
+        }
+        if let Ok(mut header) = BatchHeader::parse(&bytes) {
+            header.seal(&bytes[BATCH_OVERHEAD..]);
+            bytes[..BATCH_OVERHEAD].copy_from_slice(&header.to_bytes());
+        }
+        let rules = ValidationRules { is_from_client, ..RULES };
+        if let Ok(validated) = validate(bytes.freeze(), &rules, AT) {
+            let batch = written(&validated[0]);
+            let offsets: Vec<i64> =
+                batch.records(1 << 20).unwrap().map(|record| record.unwrap().offset).collect();
+            let header = batch.header();
+            prop_assert_eq!(offsets, (500..header.next_offset()).collect::<Vec<_>>());
+            prop_assert!(header.max_timestamp >= NO_TIMESTAMP);
+        }
+    }
 }
