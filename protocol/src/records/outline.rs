@@ -1,6 +1,6 @@
 //! The one strict parser of records: where each part lies, nothing kept.
 //!
-//! It reads from a [`Window`], which is either a slice (an uncompressed payload) or a small buffer
+//! It reads from a `Source`, which is either a slice (an uncompressed payload) or a small buffer
 //! that a decompressor refills. A record is accepted only if all its lengths agree with each
 //! other: every count is checked against the bytes that are left before anything rests on it, the
 //! parts must add up to the declared length, and nothing may follow the last record.
@@ -66,9 +66,15 @@ pub struct RecordOutline {
 /// Iterates over the outlines of a batch; ends after the first error.
 #[derive(Debug)]
 pub struct Outlines<'a> {
-    window: Window<'a>,
+    source: AnySource<'a>,
     remaining: i32,
     finished: bool,
+}
+
+#[derive(Debug)]
+enum AnySource<'a> {
+    Slice(SliceSource<'a>),
+    Stream(StreamSource<'a>),
 }
 
 impl<'a> Outlines<'a> {
@@ -77,11 +83,11 @@ impl<'a> Outlines<'a> {
         payload: &'a [u8],
         record_count: i32,
     ) -> Self {
-        let window = match decompressor {
-            Some(decompressor) => Window::Stream(StreamWindow::new(decompressor)),
-            None => Window::Slice { bytes: payload, position: 0 },
+        let source = match decompressor {
+            Some(decompressor) => AnySource::Stream(StreamSource::new(decompressor)),
+            None => AnySource::Slice(SliceSource::new(payload, 0)),
         };
-        Self { window, remaining: record_count, finished: false }
+        Self { source, remaining: record_count, finished: false }
     }
 }
 
@@ -94,10 +100,17 @@ impl Iterator for Outlines<'_> {
         }
         let next = if self.remaining == 0 {
             self.finished = true;
-            self.window.expect_end().err().map(Err)
+            let end = match &mut self.source {
+                AnySource::Slice(slice) => slice.expect_end(),
+                AnySource::Stream(stream) => stream.expect_end(),
+            };
+            end.err().map(Err)
         } else {
             self.remaining -= 1;
-            Some(RecordOutline::read(&mut self.window))
+            Some(match &mut self.source {
+                AnySource::Slice(slice) => RecordOutline::read(slice),
+                AnySource::Stream(stream) => RecordOutline::read(stream),
+            })
         };
         self.finished |= matches!(next, Some(Err(_)));
         next
@@ -106,37 +119,37 @@ impl Iterator for Outlines<'_> {
 
 impl RecordOutline {
     /// Reads one record, its length prefix first.
-    pub(super) fn read(window: &mut Window<'_>) -> Result<Self, RecordError> {
-        let start = window.position();
-        let length = window.varint()?;
-        let body = window.position();
+    pub(super) fn read(source: &mut impl Source) -> Result<Self, RecordError> {
+        let start = source.position();
+        let length = source.varint()?;
+        let body = source.position();
         let declared = u64::try_from(length)
             .map_err(|_negative| RecordError::InvalidLength { length, position: start })?;
         let end = body + declared;
 
-        let attributes = window.byte()?.cast_signed();
-        let timestamp_delta = window.varlong()?;
-        let offset_delta = window.varint()?;
-        let (key_size, key_position) = window.nullable(end)?;
-        let (value_size, value_position) = window.nullable(end)?;
+        let attributes = source.byte()?.cast_signed();
+        let timestamp_delta = source.varlong()?;
+        let offset_delta = source.varint()?;
+        let (key_size, key_position) = source.nullable(end)?;
+        let (value_size, value_position) = source.nullable(end)?;
 
-        let position = window.position();
-        let count = window.varint()?;
-        let headers_position = window.position();
+        let position = source.position();
+        let count = source.varint()?;
+        let headers_position = source.position();
         let left = end.saturating_sub(headers_position);
         let header_count = u32::try_from(count)
             .ok()
             .filter(|&count| u64::from(count) * HEADER_SIZE_MIN <= left)
             .ok_or(RecordError::InvalidHeaderCount { count, position })?;
         for _ in 0..header_count {
-            let position = window.position();
-            if window.nullable(end)?.0.is_none() {
+            let position = source.position();
+            if source.nullable(end)?.0.is_none() {
                 return Err(RecordError::InvalidLength { length: -1, position });
             }
-            window.nullable(end)?;
+            source.nullable(end)?;
         }
 
-        let used = window.position() - body;
+        let used = source.position() - body;
         if used != declared {
             return Err(RecordError::LengthMismatch { declared, used });
         }
@@ -155,61 +168,22 @@ impl RecordOutline {
     }
 }
 
-/// The bytes under the parser.
-#[derive(Debug)]
-pub(super) enum Window<'a> {
-    /// All of them.
-    Slice { bytes: &'a [u8], position: usize },
-    /// Those the decompressor has produced last.
-    Stream(StreamWindow<'a>),
-}
-
-impl Window<'_> {
+/// The bytes under the parser: it is compiled for each kind of them.
+pub(super) trait Source {
     /// Bytes consumed so far.
-    fn position(&self) -> u64 {
-        match self {
-            Self::Slice { position, .. } => *position as u64,
-            Self::Stream(stream) => stream.consumed + stream.start as u64,
-        }
-    }
+    fn position(&self) -> u64;
 
-    #[inline]
-    fn byte(&mut self) -> Result<u8, RecordError> {
-        match self {
-            Self::Slice { bytes, position } => {
-                let at = *position;
-                let byte = *bytes.get(at).ok_or(RecordError::Truncated { position: at as u64 })?;
-                *position = at + 1;
-                Ok(byte)
-            }
-            Self::Stream(stream) => stream.byte(),
-        }
-    }
+    fn byte(&mut self) -> Result<u8, RecordError>;
 
-    fn skip(&mut self, count: u32) -> Result<(), RecordError> {
-        match self {
-            Self::Slice { bytes, position } => {
-                let end = *position + count as usize;
-                if end > bytes.len() {
-                    return Err(RecordError::Truncated { position: bytes.len() as u64 });
-                }
-                *position = end;
-                Ok(())
-            }
-            Self::Stream(stream) => stream.skip(count as usize),
-        }
-    }
+    fn skip(&mut self, count: u32) -> Result<(), RecordError>;
+
+    fn is_at_end(&mut self) -> Result<bool, RecordError>;
 
     /// A zigzag-coded 32-bit integer of at most five bytes.
     #[inline]
     fn varint(&mut self) -> Result<i32, RecordError> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            let raw = u32::from(first);
-            return Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
-        }
-        let mut raw = u32::from(first & 0x7f);
-        for shift in [7, 14, 21, 28] {
+        let mut raw = 0_u32;
+        for shift in [0, 7, 14, 21, 28] {
             let byte = self.byte()?;
             raw |= u32::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -220,6 +194,7 @@ impl Window<'_> {
     }
 
     /// A zigzag-coded 64-bit integer of at most ten bytes.
+    #[inline]
     fn varlong(&mut self) -> Result<i64, RecordError> {
         let mut raw = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -252,17 +227,26 @@ impl Window<'_> {
     }
 
     fn expect_end(&mut self) -> Result<(), RecordError> {
-        let at_end = match self {
-            Self::Slice { bytes, position } => *position == bytes.len(),
-            Self::Stream(stream) => stream.is_at_end()?,
-        };
-        if at_end { Ok(()) } else { Err(RecordError::TrailingBytes { position: self.position() }) }
+        if self.is_at_end()? {
+            Ok(())
+        } else {
+            Err(RecordError::TrailingBytes { position: self.position() })
+        }
     }
+}
 
-    /// The `size` bytes at `position` of a slice that was walked over before.
-    pub(super) fn rewound(bytes: &[u8], position: u64) -> Window<'_> {
+/// All bytes at hand: an uncompressed payload, or a decompressed one.
+#[derive(Debug)]
+pub(super) struct SliceSource<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> SliceSource<'a> {
+    /// Begins at `position`, which was reached before.
+    pub(super) fn new(bytes: &'a [u8], position: u64) -> Self {
         let position = usize::try_from(position).expect("positions lie within the slice");
-        Window::Slice { bytes, position }
+        Self { bytes, position }
     }
 
     /// Reads a length and passes over its bytes; for parts that were checked before.
@@ -271,9 +255,38 @@ impl Window<'_> {
     }
 }
 
+impl Source for SliceSource<'_> {
+    #[inline]
+    fn position(&self) -> u64 {
+        self.position as u64
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let byte = self.bytes.get(self.position);
+        let byte = *byte.ok_or(RecordError::Truncated { position: self.position() })?;
+        self.position += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn skip(&mut self, count: u32) -> Result<(), RecordError> {
+        let end = self.position + count as usize;
+        if end > self.bytes.len() {
+            return Err(RecordError::Truncated { position: self.bytes.len() as u64 });
+        }
+        self.position = end;
+        Ok(())
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, RecordError> {
+        Ok(self.position == self.bytes.len())
+    }
+}
+
 /// A buffer of fixed size that a decompressor refills.
 #[derive(Debug)]
-pub(super) struct StreamWindow<'a> {
+struct StreamSource<'a> {
     decompressor: Decompressor<'a>,
     buffer: Box<[u8]>,
     start: usize,
@@ -282,7 +295,7 @@ pub(super) struct StreamWindow<'a> {
     consumed: u64,
 }
 
-impl<'a> StreamWindow<'a> {
+impl<'a> StreamSource<'a> {
     const SIZE: usize = 16 * 1024;
 
     fn new(decompressor: Decompressor<'a>) -> Self {
@@ -299,16 +312,24 @@ impl<'a> StreamWindow<'a> {
         self.end = self.decompressor.fill(&mut self.buffer)?;
         Ok(())
     }
+}
 
+impl Source for StreamSource<'_> {
+    fn position(&self) -> u64 {
+        self.consumed + self.start as u64
+    }
+
+    #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
-        if self.is_at_end()? {
+        if self.start == self.end && self.is_at_end()? {
             return Err(RecordError::Truncated { position: self.consumed });
         }
         self.start += 1;
         Ok(self.buffer[self.start - 1])
     }
 
-    fn skip(&mut self, mut count: usize) -> Result<(), RecordError> {
+    fn skip(&mut self, count: u32) -> Result<(), RecordError> {
+        let mut count = count as usize;
         while count > 0 {
             if self.is_at_end()? {
                 return Err(RecordError::Truncated { position: self.consumed });

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::header::{BatchHeader, TimestampType};
-use super::outline::{RecordError, RecordOutline, Window};
+use super::outline::{RecordError, RecordOutline, SliceSource};
 
 /// A header of a record: a name and a value, in the order they were given; names may repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +59,8 @@ impl Records {
     }
 
     fn read(&mut self) -> Result<Record, RecordError> {
-        let mut window = Window::rewound(&self.payload, self.position);
-        let outline = RecordOutline::read(&mut window)?;
+        let mut source = SliceSource::new(&self.payload, self.position);
+        let outline = RecordOutline::read(&mut source)?;
         self.position += outline.size;
         let offset = self
             .base_offset
@@ -81,12 +81,12 @@ impl Records {
     }
 
     fn headers(&self, outline: &RecordOutline) -> Result<Vec<RecordHeader>, RecordError> {
-        let mut window = Window::rewound(&self.payload, outline.headers_position);
+        let mut source = SliceSource::new(&self.payload, outline.headers_position);
         // The outline has checked the count against the bytes of the record.
         let mut headers = Vec::with_capacity(outline.header_count as usize);
         for _ in 0..outline.header_count {
-            let (key_size, key_position) = window.checked_part()?;
-            let (value_size, value_position) = window.checked_part()?;
+            let (key_size, key_position) = source.checked_part()?;
+            let (value_size, value_position) = source.checked_part()?;
             headers.push(RecordHeader {
                 key: self.part(key_size, key_position).unwrap_or_default(),
                 value: self.part(value_size, value_position),
