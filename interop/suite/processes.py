@@ -22,10 +22,13 @@ def run(
     """Runs a program to its end; `Failed` carries what it said last."""
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as late:
-        said = tail(late.stdout or b"") + tail(late.stderr or b"")
-        raise Failed(f"{name_of(words)} was still running after {timeout_s} s; it said:\n{said}") from None
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired as expired:
+        said = tail(expired.stdout or b"") + tail(expired.stderr or b"")
+        late = f"{name_of(words)} was still running after {timeout_s} s"
+        raise Failed(f"{late}; it said:\n{said}") from None
     if check and done.returncode != 0:
         said = tail(done.stdout) + tail(done.stderr)
         raise Failed(f"{name_of(words)} exited with {done.returncode}; it said:\n{said}")

@@ -44,13 +44,11 @@ def compare(sent: Iterable[Record], received: Iterable[Record], *, headers: bool
                 headers=have.headers if headers else want.headers,
             )
             if masked != replace(want, offset=-1):
-                raise Difference(
-                    f"partition {partition}, record {position}: {shown(want)} came out as {shown(have)}"
-                )
+                place = f"partition {partition}, record {position}"
+                raise Difference(f"{place}: {shown(want)} came out as {shown(have)}")
             if have.offset != got[0].offset + position:
-                raise Difference(
-                    f"partition {partition}: offset {have.offset} follows {got[position - 1].offset}"
-                )
+                before = got[position - 1].offset
+                raise Difference(f"partition {partition}: offset {have.offset} follows {before}")
         if len(wanted) != len(got):
             raise Difference(f"partition {partition}: {len(got)} of {len(wanted)} records came out")
 

@@ -7,6 +7,8 @@ use flumen_client::{Client, ClientBuilder, Properties};
 
 use crate::output::{Output, OutputFormat};
 
+const CONNECT_TIMEOUT: &str = "socket.connection.setup.timeout.ms";
+
 /// Flags in common.
 #[derive(Debug, Args)]
 pub(crate) struct CommonFlags {
@@ -47,8 +49,12 @@ impl CommonFlags {
             None => Properties::default(),
         };
         properties.set("bootstrap.servers", self.bootstrap_server.clone());
-        if properties.value("client.id").is_none() {
-            properties.set("client.id", "flumen-cli");
+        // A person waits less long for a broker that is not there than a service does.
+        let defaults = [("client.id", "flumen-cli"), (CONNECT_TIMEOUT, "3000")];
+        for (name, value) in defaults {
+            if properties.value(name).is_none() {
+                properties.set(name, value);
+            }
         }
         Ok(properties)
     }

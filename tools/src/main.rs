@@ -14,14 +14,14 @@ mod record_format;
 mod record_json;
 mod segment_scan;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use cluster_flags::CommonFlags;
-use commands::{cluster, group, log, produce, topic};
+use commands::{bench, broker, cluster, consume, dev, group, log, produce, topic};
 
 /// A message broker that speaks Kafka's protocol, and the tools for it
 #[derive(Debug, Parser)]
@@ -42,11 +42,17 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a broker in the foreground
+    Broker(broker::BrokerFlags),
+    /// Runs a local cluster in the foreground, which creates topics as they are named
+    Dev(dev::Dev),
     /// Creates, lists, describes, changes and deletes topics
     #[command(subcommand)]
     Topic(topic::TopicCommand),
     /// Produces records from stdin or a file, one a line
     Produce(produce::Produce),
+    /// Prints records
+    Consume(consume::Consume),
     /// Lists, describes, moves and deletes consumer groups
     #[command(subcommand)]
     Group(group::GroupCommand),
@@ -56,6 +62,9 @@ enum Command {
     /// Looks at the files of a partition, without a broker
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Measures how fast the cluster is
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
 fn main() -> ExitCode {
@@ -68,15 +77,23 @@ fn main() -> ExitCode {
 
 fn run(command_line: &CommandLine) -> anyhow::Result<()> {
     let flags = &command_line.flags;
-    start_logging(flags, "warn")?;
+    let default_log = match &command_line.command {
+        Command::Broker(_) | Command::Dev(_) => "info,openraft=warn",
+        _ => "warn",
+    };
+    start_logging(flags, default_log)?;
     if let Command::Log(command) = &command_line.command {
         return log::run(command, flags.output());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &command_line.command {
+            Command::Broker(flags) => broker::run(flags).await,
+            Command::Dev(flags) => dev::run(flags).await,
             Command::Topic(command) => topic::run(command, flags).await,
             Command::Produce(arguments) => produce::run(arguments, flags).await,
+            Command::Consume(arguments) => consume::run(arguments, flags).await,
+            Command::Bench(command) => bench::run(command, flags).await,
             Command::Group(command) => group::run(command, flags).await,
             Command::Cluster(command) => cluster::run(command, flags).await,
             Command::Log(_) => unreachable!("it needs no runtime and was run above"),
@@ -89,6 +106,8 @@ fn start_logging(flags: &CommonFlags, default: &str) -> anyhow::Result<()> {
     let asked = flags.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(asked)
         .map_err(|error| exit::Usage(format!("--log {asked}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    log.with_ansi(colours).init();
     Ok(())
 }

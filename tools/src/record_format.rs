@@ -15,7 +15,7 @@
 
 use std::io::{self, Write};
 
-use bytes::Bytes;
+use flumen_protocol::records::RecordHeader;
 
 use crate::base64;
 
@@ -34,7 +34,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) timestamp: i64,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<&'a [u8]>,
-    pub(crate) headers: &'a [(Bytes, Option<Bytes>)],
+    pub(crate) headers: &'a [RecordHeader],
     /// Counts the records of a run, from 1.
     pub(crate) number: u64,
 }
@@ -46,7 +46,7 @@ enum Part {
     Value(Bytewise),
     KeyLength,
     ValueLength,
-    Headers(Vec<Part>),
+    Headers(Vec<Self>),
     HeaderCount,
     Topic,
     Partition,
@@ -189,8 +189,9 @@ fn write_parts(parts: &[Part], out: &mut impl Write, record: &Fields<'_>) -> io:
             Part::KeyLength => write_length(out, record.key)?,
             Part::ValueLength => write_length(out, record.value)?,
             Part::Headers(inner) => {
-                for (name, value) in record.headers {
-                    let header = Fields { key: Some(name), value: value.as_deref(), ..*record };
+                for header in record.headers {
+                    let (key, value) = (Some(&header.key[..]), header.value.as_deref());
+                    let header = Fields { key, value, ..*record };
                     write_parts(inner, out, &header)?;
                 }
             }
@@ -235,7 +236,11 @@ mod tests {
     use super::*;
 
     fn check(format: &str, expected: &str) {
-        let headers = [(Bytes::from("a"), Some(Bytes::from("1"))), (Bytes::from("b"), None)];
+        let header = |name: &'static str, value: Option<&'static str>| RecordHeader {
+            key: name.into(),
+            value: value.map(Into::into),
+        };
+        let headers = [header("a", Some("1")), header("b", None)];
         let record = Fields {
             topic: "t",
             partition: 3,

@@ -5,6 +5,7 @@
 //! adds (`topic`, `offset`) are ignored, so that the output of one topic is the input of another.
 
 use bytes::Bytes;
+use flumen_protocol::records::RecordHeader;
 use serde::{Deserialize, Serialize};
 
 use crate::base64;
@@ -36,7 +37,17 @@ pub(crate) struct JsonHeader {
     pub(crate) value: JsonValue,
 }
 
-/// Bytes are both named after what they are: serde flattens the two names into the object.
+impl JsonHeader {
+    /// Takes a header; a name that is no UTF-8 loses what is none.
+    pub(crate) fn new(header: &RecordHeader) -> Self {
+        Self {
+            name: String::from_utf8_lossy(&header.key).into_owned(),
+            value: JsonValue::new(header.value.as_deref()),
+        }
+    }
+}
+
+// Key and value differ in their names only, which serde wants as literals.
 macro_rules! json_bytes {
     ($name:ident, $text:literal, $base64:literal) => {
         #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -61,8 +61,8 @@ class Console:
         properties += [f"key.separator={SEPARATOR}", f"null.literal={NULL}"]
         formatting = [word for text in properties for word in ("--formatter-property", text)]
         done = self._tool(
-            "consumer.ConsoleConsumer", "--topic", topic, "--from-beginning", "--max-messages", str(count),
-            *options, *formatting, timeout_s=timeout_s,
+            "consumer.ConsoleConsumer", "--topic", topic, "--from-beginning",
+            "--max-messages", str(count), *options, *formatting, timeout_s=timeout_s,
         )  # fmt: skip
         return [_parse(line) for line in done.stdout.decode().split("\n") if line]
 

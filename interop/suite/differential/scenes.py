@@ -338,8 +338,10 @@ def configs(asker: Asker) -> None:
         for label, name, operation, value in [
             ("set", "retention.ms", 0, "777"), ("bad value", "retention.ms", 0, "soon"),
             ("unknown", "no.such", 0, "1"), ("delete", "retention.ms", 1, None),
-            ("append", "cleanup.policy", 2, "delete"), ("append to a number", "retention.ms", 2, "1"),
-            ("subtract", "cleanup.policy", 3, "delete"), ("unknown operation", "retention.ms", 9, "1"),
+            ("append", "cleanup.policy", 2, "delete"),
+            ("append to a number", "retention.ms", 2, "1"),
+            ("subtract", "cleanup.policy", 3, "delete"),
+            ("unknown operation", "retention.ms", 9, "1"),
         ]:  # fmt: skip
             config = {"name": name, "config_operation": operation, "value": value}
             resource = {"resource_type": 2, "resource_name": "configured", "configs": [config]}

@@ -26,7 +26,7 @@ def dump(stage: Stage) -> None:
         directories = stage.broker.partition_directories()
         check(len(directories) > 20, f"only {len(directories)} partition directories")
         of_kind = {
-            suffix: [path for directory in directories for path in sorted(directory.glob(f"*{suffix}"))]
+            suffix: [path for folder in directories for path in sorted(folder.glob(f"*{suffix}"))]
             for suffix in (".log", ".index", ".timeindex", ".snapshot")
         }
         for suffix, files in of_kind.items():

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use flumen_client::admin::{GroupDescription, GroupMember, Isolation, OffsetSpec, OffsetToCommit};
 use flumen_client::{Admin, Client, TopicPartition};
@@ -72,10 +73,7 @@ pub(crate) async fn run(command: &GroupCommand, flags: &CommonFlags) -> anyhow::
         GroupCommand::Seek(arguments) => seek(&client, arguments, output).await,
         GroupCommand::Delete(arguments) => {
             for name in &arguments.names {
-                admin
-                    .delete_group(name)
-                    .await
-                    .map_err(|error| anyhow::Error::new(error).context(name.clone()))?;
+                admin.delete_group(name).await.with_context(|| name.clone())?;
                 output.done(&format!("{name} deleted"));
             }
             Ok(())
@@ -145,7 +143,7 @@ struct OffsetDetail {
 async fn describe(admin: &Admin, arguments: &Describe, output: Output) -> anyhow::Result<()> {
     let mut details = Vec::new();
     for name in &arguments.names {
-        details.push(detail(admin, name).await?);
+        details.push(detail(admin, name).await.with_context(|| name.clone())?);
     }
     if output.is_json() {
         output.document(&details, &[])?;

@@ -185,10 +185,7 @@ fn write_record(out: &mut impl Write, output: Output, record: &Record) -> anyhow
 }
 
 fn json_record(record: &Record) -> JsonRecord {
-    let headers = record.headers.iter().map(|header| JsonHeader {
-        name: String::from_utf8_lossy(&header.key).into_owned(),
-        value: JsonValue::new(header.value.as_deref()),
-    });
+    let headers = record.headers.iter().map(JsonHeader::new);
     JsonRecord {
         topic: None,
         partition: None,

@@ -1,6 +1,10 @@
 //! The commands, one file per noun, and the little that several of them need.
 
+pub(crate) mod bench;
+pub(crate) mod broker;
 pub(crate) mod cluster;
+pub(crate) mod consume;
+pub(crate) mod dev;
 pub(crate) mod group;
 pub(crate) mod log;
 pub(crate) mod produce;

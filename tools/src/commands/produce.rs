@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use flumen_client::Client;
+use flumen_client::{Client, Properties};
 use flumen_producer::{Compression, Delivery, Producer, ProducerConfig, Record, RecordHeader};
 
 use crate::cluster_flags::CommonFlags;
@@ -60,7 +60,7 @@ pub(crate) struct Produce {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum AcksFlag {
+pub(crate) enum AcksFlag {
     /// All replicas in sync
     All,
     /// The leader
@@ -71,7 +71,7 @@ enum AcksFlag {
     None,
 }
 
-fn compression(name: &str) -> Result<Compression, String> {
+pub(crate) fn compression(name: &str) -> Result<Compression, String> {
     Compression::from_name(name).ok_or_else(|| {
         let names = Compression::ALL.map(Compression::name).join(", ");
         format!("allowed is {names}")
@@ -114,17 +114,22 @@ pub(crate) async fn run(arguments: &Produce, flags: &CommonFlags) -> anyhow::Res
 fn config(arguments: &Produce, flags: &CommonFlags) -> anyhow::Result<ProducerConfig> {
     let mut properties = flags.properties()?;
     if let Some(acks) = arguments.acks {
-        let word = match acks {
-            AcksFlag::All => "all",
-            AcksFlag::Leader => "1",
-            AcksFlag::None => "0",
-        };
-        properties.set("acks", word);
+        set_acks(&mut properties, acks);
     }
     if let Some(compression) = arguments.compression {
         properties.set("compression.type", compression.name());
     }
     Ok(ProducerConfig::from_properties(&properties)?)
+}
+
+/// Puts the flag into the producer's properties.
+pub(crate) fn set_acks(properties: &mut Properties, acks: AcksFlag) {
+    let word = match acks {
+        AcksFlag::All => "all",
+        AcksFlag::Leader => "1",
+        AcksFlag::None => "0",
+    };
+    properties.set("acks", word);
 }
 
 /// Fails at once where the topic does not exist and the broker does not create it.

@@ -4,5 +4,8 @@
 #![expect(clippy::let_underscore_must_use, reason = "cleaning up after a test may fail")]
 
 mod broker_process;
+mod cli;
+mod crash;
 mod hostile;
 mod start;
+mod tour;
