@@ -14,7 +14,7 @@ use crate::controller::{CLUSTER_METADATA, QuorumStatus};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: DescribeQuorumRequest,
 ) -> DescribeQuorumResponse {
     let status = ctx.controller.quorum_status();
@@ -30,27 +30,34 @@ pub(super) async fn handle(
                     let index = partition.partition_index;
                     if topic.topic_name == CLUSTER_METADATA && index == 0 {
                         is_found = true;
-                        described(ctx, &status)
+                        described(ctx, call.version, &status)
                     } else {
-                        unknown(index)
+                        unknown(call.version, index)
                     }
                 })
                 .collect(),
             topic_name: topic.topic_name,
         })
         .collect();
+    let has_nodes = call.version >= 2 && is_found;
     DescribeQuorumResponse {
-        error_message: Some(String::new()),
+        error_message: message(call.version, ""),
         topics,
-        nodes: if is_found { nodes(ctx, &status) } else { Vec::new() },
+        nodes: if has_nodes { nodes(ctx, &status) } else { Vec::new() },
         ..Default::default()
     }
 }
 
-fn described(ctx: &Context, status: &QuorumStatus) -> ResponsePartitionData {
+/// Messages came with version 2.
+fn message(version: i16, text: &str) -> Option<String> {
+    (version >= 2).then(|| text.to_owned())
+}
+
+fn described(ctx: &Context, version: i16, status: &QuorumStatus) -> ResponsePartitionData {
     let now_ms = ctx.seams.clock.wall_ms();
     let state = |(replica_id, end): &(i32, Option<i64>)| {
-        let heard_ms = if status.leader == Some(*replica_id) { now_ms } else { -1 };
+        let is_heard = version >= 1 && status.leader == Some(*replica_id);
+        let heard_ms = if is_heard { now_ms } else { -1 };
         ReplicaState {
             replica_id: *replica_id,
             log_end_offset: end.unwrap_or(-1),
@@ -60,7 +67,7 @@ fn described(ctx: &Context, status: &QuorumStatus) -> ResponsePartitionData {
         }
     };
     ResponsePartitionData {
-        error_message: Some(String::new()),
+        error_message: message(version, ""),
         leader_id: status.leader.unwrap_or(-1),
         leader_epoch: status.term,
         high_watermark: status.high_watermark,
@@ -70,12 +77,12 @@ fn described(ctx: &Context, status: &QuorumStatus) -> ResponsePartitionData {
     }
 }
 
-fn unknown(partition_index: i32) -> ResponsePartitionData {
+fn unknown(version: i16, partition_index: i32) -> ResponsePartitionData {
     let error = ErrorCode::UnknownTopicOrPartition;
     ResponsePartitionData {
         partition_index,
         error_code: error.code(),
-        error_message: Some(error.message().to_owned()),
+        error_message: message(version, error.message()),
         ..Default::default()
     }
 }
