@@ -79,7 +79,7 @@ impl LagSource for Partitions {
     fn timestamp_ms_at(&self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         let partition = self.get(topic, partition)?;
         let read = partition.read(offset, 1, true, Isolation::ReadUncommitted).ok()?;
-        let batch = Batches::new(read.records.first()?.read().ok()?).next()?.ok()?;
+        let batch = Batches::new(read.plan.segments.first()?.read().ok()?).next()?.ok()?;
         let newest = batch.header().max_timestamp;
         let Ok(mut records) = batch.records(DECOMPRESSED_BYTES_MAX) else { return Some(newest) };
         let found = records.find(|record| record.as_ref().map_or(true, |r| r.offset >= offset));

@@ -198,6 +198,7 @@ impl Broker {
         start("accept", Box::pin(accepting.run(acceptor)));
         start("reconcile", Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper))));
         start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
+        start("cleaner", Box::pin(Arc::clone(&keeper).run_cleaner()));
         start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
         if let Some(listener) = http {
             start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
@@ -222,6 +223,20 @@ impl Broker {
     #[must_use]
     pub fn context(&self) -> &Arc<Context> {
         &self.ctx
+    }
+
+    /// Waits until the broker cannot go on, and says why: its metadata is lost, or one of its tasks
+    /// has ended. Whoever runs it should stop it then, and not call that a success.
+    pub async fn failed(&mut self) -> String {
+        let ended = futures_util::future::select_all(&mut self.tasks);
+        tokio::select! {
+            biased;
+            reason = self.ctx.controller.failed() => reason,
+            (outcome, ..) = ended => match outcome {
+                Ok(()) => "a task of the broker has ended".to_owned(),
+                Err(error) => format!("a task of the broker has failed: {error}"),
+            },
+        }
     }
 
     /// Stops in order, so that the next start is quick.

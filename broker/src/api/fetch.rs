@@ -19,6 +19,7 @@ use super::error::WireError;
 use super::{Call, Context, Staged};
 use crate::clock::within;
 use crate::fetch_session::{Fetched, Kind, TopicKey};
+use crate::partition::runtime::blocking;
 use crate::partition::{Isolation, LookupError, Partition, PartitionRead, Watch};
 
 pub(super) fn start(
@@ -48,11 +49,16 @@ pub(super) fn start(
     };
     let mut fetch = Fetch::new(Arc::clone(ctx), call, kind, limits, fetched, replica_id >= 0);
     fetch.read();
-    if fetch.is_satisfied() {
+    if fetch.is_satisfied() && fetch.is_resident() {
         return Staged::Done(fetch.respond());
     }
     Staged::Waiting(Box::pin(async move {
-        fetch.wait().await;
+        if !fetch.is_satisfied() {
+            fetch.wait().await;
+        }
+        if !fetch.is_resident() {
+            fetch.warm().await;
+        }
         fetch.respond()
     }))
 }
@@ -133,11 +139,11 @@ impl Fetch {
         for target in &mut self.targets {
             target.read(bytes_left, is_first, self.limits.isolation);
             match &target.found {
-                Ok(Some(read)) if read.size > 0 => {
+                Ok(Some(read)) if read.plan.size > 0 => {
                     // The first batch may be larger than the limit: else nobody would ever get it.
                     is_first = false;
-                    bytes_left = bytes_left.saturating_sub(read.size);
-                    self.bytes += i64::try_from(read.size).unwrap_or(i64::MAX);
+                    bytes_left = bytes_left.saturating_sub(read.plan.size);
+                    self.bytes += i64::try_from(read.plan.size).unwrap_or(i64::MAX);
                 }
                 Ok(_) => {}
                 Err(_) => self.has_news = true,
@@ -183,6 +189,37 @@ impl Fetch {
             if self.is_satisfied() {
                 return;
             }
+        }
+    }
+
+    /// Whether all of it can be sent without waiting for the disk.
+    fn is_resident(&self) -> bool {
+        self.targets.iter().all(|target| match &target.found {
+            Ok(Some(read)) => read.plan.is_resident(),
+            Ok(None) | Err(_) => true,
+        })
+    }
+
+    /// Reads what is not in memory, on the threads that may wait for the disk, and checks it: a batch
+    /// that the disk has damaged is not sent.
+    async fn warm(&mut self) {
+        let cold = self.targets.iter().enumerate().filter_map(|(place, target)| {
+            let read = target.found.as_ref().ok()?.as_ref()?;
+            (!read.plan.is_resident()).then(|| (place, read.plan.clone()))
+        });
+        let cold: Vec<_> = cold.collect();
+        let check = move || -> Vec<_> {
+            cold.into_iter().map(|(place, plan)| (place, plan.warm())).collect()
+        };
+        let checked = blocking(&*self.ctx.seams.spawn, check).await;
+        for (place, checked) in checked.unwrap_or_default() {
+            let Err(error) = checked else { continue };
+            let target = &mut self.targets[place];
+            if let Ok(partition) = &target.partition {
+                let (topic, index) = (partition.topic(), partition.index());
+                tracing::error!(%topic, partition = index, %error, "records are not sent");
+            }
+            target.found = Err(ErrorCode::KafkaStorageError);
         }
     }
 
@@ -315,9 +352,9 @@ impl Target {
                     Isolation::ReadCommitted => Some(aborted(&read)),
                     Isolation::ReadUncommitted | Isolation::Everything => None,
                 },
-                records: Some(match read.size {
+                records: Some(match read.plan.size {
                     0 => Records::empty(),
-                    _ => Records::from(read.records),
+                    _ => Records::from(read.plan.segments),
                 }),
                 ..PartitionData::default()
             },

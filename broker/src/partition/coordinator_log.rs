@@ -63,8 +63,8 @@ fn read(partition: &Partition, offset: i64, max_bytes: usize) -> Result<Bytes, L
     let read = read.map_err(|error| match error {
         ReadError::NotLeader | ReadError::Epoch(_) | ReadError::Log(_) => LogError::NotLeader,
     })?;
-    let mut bytes = BytesMut::with_capacity(read.size);
-    for range in read.records {
+    let mut bytes = BytesMut::with_capacity(read.plan.size);
+    for range in read.plan.segments {
         bytes.extend_from_slice(&range.read().map_err(|error| {
             let (topic, index) = (partition.topic(), partition.index());
             tracing::error!(%topic, partition = index, %error, "a coordinator cannot read its log");

@@ -10,6 +10,7 @@
 //! `durability=fsync` the high watermark lies at or below what is on disk.
 //! **Absent on purpose:** Kafka's error codes, which are made in `api/error.rs`.
 
+mod cleaner;
 mod collector;
 mod committed;
 mod coordinator_log;
@@ -26,11 +27,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
-use flumen_protocol::{FileRange, Uuid};
+use flumen_protocol::Uuid;
 use flumen_storage::group_commit::{Flush, FlushResult, Flushable, Registration};
 use flumen_storage::{
     AbortedTransaction, AppendInfo, AppendOrigin, EpochEndOffset, FlushPlan, LogConfig,
-    MaintenanceError, PartitionLog, TimestampOffset, TimestampQuery,
+    MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
 };
 use parking_lot::Mutex;
 
@@ -63,11 +64,7 @@ pub enum Isolation {
 #[derive(Debug)]
 pub struct PartitionRead {
     /// Whole batches, as ranges of files.
-    pub records: Vec<FileRange>,
-    /// Bytes of all ranges.
-    pub size: usize,
-    /// Where the next read continues.
-    pub next_offset: i64,
+    pub plan: ReadResult,
     /// Everything below may be read.
     pub high_watermark: i64,
     /// Everything below is free of open transactions.
@@ -233,9 +230,7 @@ impl Partition {
             _ => Vec::new(),
         };
         Ok(PartitionRead {
-            records: read.segments,
-            size: read.size,
-            next_offset: read.next_offset,
+            plan: read,
             high_watermark,
             last_stable_offset,
             log_start_offset: log.log_start_offset(),
@@ -393,6 +388,11 @@ impl Partition {
         }
         drop(log);
         self.waiters.on_disrupted();
+    }
+
+    /// The log behind its lock, for compaction, which takes the lock again and again.
+    pub(super) fn log(&self) -> &Mutex<PartitionLog> {
+        &self.log
     }
 
     /// Runs `change` with the log, for maintenance.

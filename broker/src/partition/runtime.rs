@@ -14,6 +14,7 @@ use flumen_storage::{OpenContext, OpenError, PartitionLog, read_topic_id, write_
 use tokio::sync::{oneshot, watch};
 use tracing::{debug, error, info, warn};
 
+use super::cleaner::Cleaner;
 use super::data_dir::LastShutdown;
 use super::reconcile::{Change, changes, current, is_led_here, leadership};
 use super::registry::{Hosted, HostedTopic, Snapshot};
@@ -221,6 +222,45 @@ impl Keeper {
             if blocking(&*self.seams.spawn, work).await.is_none() {
                 error!("the deletion of expired records ended in a failed assertion");
             }
+        }
+    }
+
+    /// Compacts what is due, again and again.
+    pub(crate) async fn run_cleaner(self: Arc<Self>) {
+        if !self.config.log.cleaner_enable {
+            return std::future::pending().await;
+        }
+        let backoff = u64::try_from(self.config.log.cleaner_backoff_ms).unwrap_or(u64::MAX);
+        let bytes_max = usize::try_from(self.config.log.cleaner_dedupe_buffer_size);
+        let bytes_max = bytes_max.unwrap_or(usize::MAX);
+        let cleaned = self.data_dir.log_dir().read_checkpoint(Checkpoint::CleanerOffsets);
+        let mut cleaner = Cleaner::new(cleaned.ok().flatten().unwrap_or_default());
+        loop {
+            tokio::time::sleep(Duration::from_millis(backoff)).await;
+            let keeper = Arc::clone(&self);
+            let run = move || {
+                keeper.clean(&mut cleaner, bytes_max);
+                cleaner
+            };
+            let Some(after) = blocking(&*self.seams.spawn, run).await else {
+                return error!("compaction ended in a failed assertion");
+            };
+            cleaner = after;
+        }
+    }
+
+    fn clean(&self, cleaner: &mut Cleaner, bytes_max: usize) {
+        let mut has_cleaned = false;
+        while cleaner.run_once(&self.partitions.all(), self.seams.clock.wall_ms(), bytes_max) {
+            has_cleaned = true;
+        }
+        if !has_cleaned {
+            return;
+        }
+        let log_dir = self.data_dir.log_dir();
+        if let Err(error) = log_dir.write_checkpoint(Checkpoint::CleanerOffsets, cleaner.cleaned())
+        {
+            warn!(%error, "the next start compacts again what is compacted");
         }
     }
 
