@@ -87,8 +87,8 @@ impl Consumer {
     /// # Cancel safety
     /// No record is lost: it is given in the same step in which the future becomes ready.
     pub async fn recv(&mut self) -> Result<Record, Error> {
-        let _polling = self.handle.shared.polling();
         self.confirm();
+        let _polling = self.handle.shared.polling();
         self.next().await
     }
 
@@ -101,8 +101,8 @@ impl Consumer {
     /// # Cancel safety
     /// No record is lost.
     pub async fn poll_batch(&mut self, timeout: Duration) -> Result<Vec<Record>, Error> {
-        let _polling = self.handle.shared.polling();
         self.confirm();
+        let _polling = self.handle.shared.polling();
         let mut records = Vec::new();
         match tokio::time::timeout(timeout, self.next()).await {
             Ok(first) => records.push(first?),

@@ -129,7 +129,10 @@ impl Keeper {
                 .await;
             }
             Step::GiveUp { is_lost } => {
+                self.shared.hold(true);
+                let is_lost = is_lost || self.wait_for_program().await;
                 self.give_up(is_lost).await;
+                self.shared.hold(false);
                 self.membership.on_given_up();
             }
             Step::Fail(code) => {
@@ -266,6 +269,38 @@ impl Keeper {
             self.membership.rejoin("topics have other partitions");
         }
         has_changed
+    }
+
+    /// Waits until the program asks for records, having processed those it was given; says whether
+    /// the partitions were lost meanwhile.
+    ///
+    /// Otherwise the records it is working on would count as not processed, and be read again by
+    /// the partition's next owner. The caller holds records back, so the wait ends with the next
+    /// call for one; the group waits as long as `max.poll.interval.ms` allows.
+    async fn wait_for_program(&self) -> bool {
+        let until = self.shared.now() + self.shared.config.max_poll_interval;
+        while !self.shared.has_asked() && self.shared.now() < until {
+            let is_leaving = self.topics.is_empty()
+                || self.shared.is_closed()
+                || self.shared.group.lock().wanted.as_ref().is_some_and(Vec::is_empty);
+            if is_leaving {
+                return false;
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.group_wake.notified() => continue,
+                () = tokio::time::sleep(self.shared.config.heartbeat_interval) => {}
+            }
+            let heartbeat = self.membership.heartbeat_request();
+            let answer = self.ask(&heartbeat, self.shared.config.session_timeout).await;
+            if let Some(Ok(answer)) = answer {
+                let code = ErrorCode::from_code(answer.error_code);
+                if matches!(code, ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Gives up all partitions; what was processed is committed first, if it still can be.

@@ -378,7 +378,8 @@ impl Membership {
         }
     }
 
-    fn heartbeat_request(&self) -> HeartbeatRequest {
+    /// The request that keeps the session alive.
+    pub(crate) fn heartbeat_request(&self) -> HeartbeatRequest {
         HeartbeatRequest {
             group_id: self.identity.group.clone(),
             generation_id: self.generation,

@@ -74,6 +74,8 @@ pub(crate) enum Mode {
 struct Poll {
     is_waiting: bool,
     last: Duration,
+    /// Whether it asked since records are held back: then it has processed all it was given.
+    has_asked: bool,
 }
 
 impl Shared {
@@ -93,7 +95,7 @@ impl Shared {
                 generation: -1,
                 coordinator: None,
             }),
-            poll: Mutex::new(Poll { is_waiting: false, last }),
+            poll: Mutex::new(Poll { is_waiting: false, last, has_asked: false }),
             news: Notify::new(),
             fetch_wake: Notify::new(),
             group_wake: Notify::new(),
@@ -132,7 +134,11 @@ impl Shared {
 
     /// Stops, or lets go on, fetching and giving out.
     pub(crate) fn hold(&self, is_held: bool) {
-        self.is_held.store(is_held, Ordering::Release);
+        {
+            let mut poll = self.poll.lock();
+            poll.has_asked = poll.is_waiting;
+            self.is_held.store(is_held, Ordering::Release);
+        }
         if !is_held {
             self.fetch_wake.notify_one();
             self.news.notify_one();
@@ -141,7 +147,15 @@ impl Shared {
 
     /// Notes that the program asks for records, until the guard is dropped.
     pub(crate) fn polling(self: &Arc<Self>) -> Polling {
-        self.poll.lock().is_waiting = true;
+        {
+            let mut poll = self.poll.lock();
+            poll.is_waiting = true;
+            poll.has_asked = true;
+        }
+        if self.is_held() {
+            // The group may be waiting for just this.
+            self.group_wake.notify_one();
+        }
         Polling { shared: Arc::clone(self) }
     }
 
@@ -149,6 +163,11 @@ impl Shared {
     pub(crate) fn idle_since(&self) -> Option<Duration> {
         let poll = self.poll.lock();
         (!poll.is_waiting).then_some(poll.last)
+    }
+
+    /// Says whether the program asked for records since they are held back.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.poll.lock().has_asked
     }
 
     /// Reports an error to the program.
@@ -178,7 +197,9 @@ pub(crate) struct Polling {
 impl Drop for Polling {
     fn drop(&mut self) {
         let now = self.shared.now();
-        *self.shared.poll.lock() = Poll { is_waiting: false, last: now };
+        let mut poll = self.shared.poll.lock();
+        poll.is_waiting = false;
+        poll.last = now;
     }
 }
 
