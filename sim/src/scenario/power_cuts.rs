@@ -24,7 +24,7 @@ use crate::rng::SeededRng;
 
 const TOPIC: &str = "load";
 const PARTITIONS: i32 = 3;
-const BATCHES: u64 = 60;
+const BATCHES: u64 = 100;
 const RECORDS_PER_BATCH: u64 = 10;
 const GROUP: &str = "readers";
 const BROKER: &str = "broker";
@@ -38,13 +38,22 @@ const EPOCH_SECONDS: u64 = 1_800_000_000;
 
 type Shared = Rc<RefCell<History>>;
 
-/// Runs the scenario of a seed.
+/// Runs the scenario of a seed on a broker with default durability.
 ///
 /// # Errors
 /// The run did not come to its end.
 pub fn run(seed: u64) -> Result<History, Failure> {
+    run_with(seed, "fsync")
+}
+
+/// Runs the scenario of a seed with a value of `log.durability`: with `page-cache` records are lost,
+/// which shows that the checkers see it.
+///
+/// # Errors
+/// The run did not come to its end.
+pub fn run_with(seed: u64, durability: &str) -> Result<History, Failure> {
     let rng = SeededRng::new(seed);
-    let machine = Machine::new(broker_config(), rng.next_u64());
+    let machine = Machine::new(broker_config(durability), rng.next_u64());
     let mut sim = turmoil::Builder::new()
         .rng_seed(rng.next_u64())
         .epoch(UNIX_EPOCH + Duration::from_secs(EPOCH_SECONDS))
@@ -72,7 +81,7 @@ pub fn run(seed: u64) -> Result<History, Failure> {
             if sim.elapsed() >= time {
                 sim.bounce(BROKER);
                 back_at = None;
-                next_cut = sim.elapsed() + Duration::from_millis(200 + rng.below(4000));
+                next_cut = sim.elapsed() + Duration::from_millis(200 + rng.below(3000));
             }
         } else if sim.elapsed() >= next_cut && !is_over(&history) {
             machine.cut_power(match rng.below(4) {
@@ -94,15 +103,16 @@ fn is_over(history: &Shared) -> bool {
     u64::try_from(history.borrow().written.len()) == Ok(BATCHES * RECORDS_PER_BATCH)
 }
 
-fn broker_config() -> BrokerConfig {
+fn broker_config(durability: &str) -> BrokerConfig {
     BrokerConfig::with([
         ("listeners", "PLAINTEXT://broker:9092"),
         ("insecure", "true"),
+        ("log.durability", durability),
         ("http.listener", ""),
         ("log.dirs", "/data"),
         ("offsets.topic.num.partitions", "3"),
-        // Small, so that a run rolls segments.
-        ("log.segment.bytes", "16384"),
+        // Short, so that a run rolls segments.
+        ("log.roll.ms", "1000"),
     ])
     .expect("these settings are right")
 }
@@ -132,7 +142,7 @@ async fn clients(node: Node, history: Shared) -> turmoil::Result {
 
 /// Creates the topic; a retry after a cut may find it created.
 async fn create_topic(client: &Client) -> turmoil::Result {
-    let topic = NewTopic::new(TOPIC).partitions(PARTITIONS);
+    let topic = NewTopic::new(TOPIC, PARTITIONS);
     match client.admin().create_topic(&topic).await {
         Err(e) if client.admin().describe_topic(TOPIC).await.is_err() => Err(e.into()),
         _ => Ok(()),
@@ -158,7 +168,7 @@ async fn produce(client: &Client, history: &Shared) -> turmoil::Result {
             let written = outcome(delivery).await;
             history.borrow_mut().written.insert((partition, value), written);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
 }
