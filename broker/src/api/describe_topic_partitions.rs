@@ -135,3 +135,97 @@ fn partition_answer(
         offline_replicas: offline.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::MetadataRecord;
+    use crate::controller::records::{PartitionRecord, TopicRecord};
+    use flumen_protocol::Uuid;
+
+    /// An image with topics of these numbers of partitions.
+    fn image(topics: &[(&str, i32)]) -> MetadataImage {
+        let mut image = MetadataImage::default();
+        for (byte, (name, partitions)) in (1_u8..).zip(topics) {
+            let topic_id = Uuid::from_bytes([byte; 16]);
+            let topic = TopicRecord { topic_id, name: (*name).to_owned() };
+            let mut records: Vec<MetadataRecord> = vec![topic.into()];
+            records.extend((0..*partitions).map(|partition_index| {
+                let partition = PartitionRecord {
+                    topic_id,
+                    partition_index,
+                    replicas: vec![1],
+                    directories: vec![Uuid::ZERO],
+                    in_sync: vec![1],
+                    eligible: Vec::new(),
+                    leader: Some(1),
+                    leader_epoch: 0,
+                    partition_epoch: 0,
+                };
+                partition.into()
+            }));
+            records.iter().for_each(|record| image.replay(record).unwrap());
+        }
+        image
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn pages_together_show_every_partition_once_and_in_order() {
+        let image = image(&[("a", 3), ("b", 0), ("c", 5), ("d", 1)]);
+        let all: Vec<(String, i32)> = [("a", 3), ("c", 5), ("d", 1)]
+            .iter()
+            .flat_map(|(name, count)| (0..*count).map(|index| ((*name).to_owned(), index)))
+            .collect();
+        for asked in [names(&[]), names(&["d", "a", "c", "b"])] {
+            for limit in 1..=10 {
+                let mut seen = Vec::new();
+                let mut cursor = None;
+                loop {
+                    let answer = page(&image, asked.clone(), limit, cursor);
+                    let partitions = answer.topics.iter().flat_map(|topic| {
+                        let name = topic.name.clone().unwrap();
+                        topic.partitions.iter().map(move |p| (name.clone(), p.partition_index))
+                    });
+                    let before = seen.len();
+                    seen.extend(partitions);
+                    assert!(seen.len() - before <= limit);
+                    cursor = answer.next_cursor;
+                    if cursor.is_none() {
+                        break;
+                    }
+                }
+                assert_eq!(seen, all, "limit {limit}");
+            }
+        }
+    }
+
+    /// The answers of Apache Kafka 4.4 to the same questions.
+    #[test]
+    fn cursors_and_names_that_make_no_sense_are_refused() {
+        let image = image(&[("a", 1)]);
+        let check = |asked: &[&str], cursor: Option<(&str, i32)>, expected: &[(&str, i16)]| {
+            let cursor = cursor.map(|(topic_name, partition_index)| Cursor {
+                topic_name: topic_name.to_owned(),
+                partition_index,
+            });
+            let answer = page(&image, names(asked), 10, cursor);
+            let codes: Vec<_> = answer
+                .topics
+                .iter()
+                .map(|topic| (topic.name.as_deref().unwrap(), topic.error_code))
+                .collect();
+            assert_eq!(codes, expected, "{asked:?}");
+            assert_eq!(answer.next_cursor, None);
+        };
+        check(&["a", "a"], None, &[("a", 0)]);
+        check(&["nope", "a", "a/b"], None, &[("a", 0), ("a/b", 17), ("nope", 3)]);
+        check(&["a"], Some(("a", -1)), &[("a", 42)]);
+        check(&["a"], Some(("zzz", 0)), &[("a", 42)]);
+        check(&["a"], Some(("AAA", 0)), &[("a", 42)]);
+        check(&["a"], Some(("a", 5)), &[("a", 0)]);
+    }
+}

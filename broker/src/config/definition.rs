@@ -114,7 +114,7 @@ impl Definition {
         Self { name, kind, default, valid, scope, change, broker_default, acted_on: true, text }
     }
 
-    pub(super) const fn broker(
+    pub(in crate::config) const fn broker(
         name: &'static str,
         kind: Kind,
         default: &'static str,
@@ -124,11 +124,15 @@ impl Definition {
     }
 
     /// A broker setting that is unset unless given.
-    pub(super) const fn unset(name: &'static str, kind: Kind, text: &'static str) -> Self {
+    pub(in crate::config) const fn unset(
+        name: &'static str,
+        kind: Kind,
+        text: &'static str,
+    ) -> Self {
         Self::new(Scope::Broker, Change::Restart, name, kind, None, text)
     }
 
-    pub(super) const fn topic(
+    pub(in crate::config) const fn topic(
         name: &'static str,
         kind: Kind,
         default: &'static str,
@@ -137,7 +141,7 @@ impl Definition {
         Self::new(Scope::Topic, Change::AtOnce, name, kind, Some(default), text)
     }
 
-    pub(super) const fn group(
+    pub(in crate::config) const fn group(
         name: &'static str,
         kind: Kind,
         default: &'static str,
@@ -146,7 +150,7 @@ impl Definition {
         Self::new(Scope::Group, Change::AtOnce, name, kind, Some(default), text)
     }
 
-    pub(super) const fn client_metrics(
+    pub(in crate::config) const fn client_metrics(
         name: &'static str,
         kind: Kind,
         default: &'static str,
@@ -155,25 +159,25 @@ impl Definition {
         Self::new(Scope::ClientMetrics, Change::AtOnce, name, kind, Some(default), text)
     }
 
-    pub(super) const fn valid(mut self, valid: Valid) -> Self {
+    pub(in crate::config) const fn valid(mut self, valid: Valid) -> Self {
         self.valid = valid;
         self
     }
 
     /// The setting can be changed while the broker runs.
-    pub(super) const fn dynamic(mut self) -> Self {
+    pub(in crate::config) const fn dynamic(mut self) -> Self {
         self.change = Change::AtOnce;
         self
     }
 
     /// The broker setting that supplies the default of this one.
-    pub(super) const fn defaults_to(mut self, broker: &'static str) -> Self {
+    pub(in crate::config) const fn defaults_to(mut self, broker: &'static str) -> Self {
         self.broker_default = Some(broker);
         self
     }
 
     /// The setting is kept and described, and has no effect yet.
-    pub(super) const fn no_effect_yet(mut self) -> Self {
+    pub(in crate::config) const fn no_effect_yet(mut self) -> Self {
         self.acted_on = false;
         self
     }

@@ -3,13 +3,17 @@
 //! A value is checked by its definition in `config/`, the rest of the rules stand here. Each
 //! resource of a request changes as a whole or not at all.
 
+mod error;
+
 use std::collections::BTreeSet;
 
 use super::decision::Decision;
 use super::image::{Configs, MetadataImage};
 use super::records::{ConfigRecord, ConfigResource, MetadataRecord};
-use super::topic_name::{TopicNameError, check_topic_name};
-use crate::config::{Change, Definition, InvalidValue, Kind, Scope, find};
+use super::topic_name::check_topic_name;
+use crate::config::{Change, Definition, Kind, Scope, find};
+
+pub use error::{AlterConfigError, TopicConfigError};
 
 /// A resource as a request names it: Kafka's number for its kind, and its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,143 +42,6 @@ pub struct Step {
     pub operation: i8,
     /// The value, if the step needs one.
     pub value: Option<String>,
-}
-
-/// Why the settings of a resource are not changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AlterConfigError {
-    /// The request names it twice.
-    #[error("Each resource must appear at most once.")]
-    ResourceTwice,
-    /// No such kind of resource.
-    #[error("Unknown resource type {kind}")]
-    UnknownKind {
-        /// Kafka's number for it.
-        kind: i8,
-    },
-    /// A topic without name.
-    #[error("Default topic resources are not allowed.")]
-    DefaultTopic,
-    /// A group without name.
-    #[error("Default group resources are not allowed.")]
-    DefaultGroup,
-    /// A subscription without name.
-    #[error("Subscription name can't be empty")]
-    DefaultClientMetrics,
-    /// A name that no topic can have.
-    #[error(transparent)]
-    TopicName(#[from] TopicNameError),
-    /// No such topic.
-    #[error("The topic '{name}' does not exist.")]
-    UnknownTopic {
-        /// The name.
-        name: String,
-    },
-    /// A broker's name is its number.
-    #[error("Node id must be an integer, but it is: {name}")]
-    BrokerName {
-        /// The name given.
-        name: String,
-    },
-    /// No such broker.
-    #[error("Unexpected broker id: no broker {broker_id} is registered")]
-    UnknownBroker {
-        /// The number given.
-        broker_id: i32,
-    },
-    /// Loggers cannot be set this way.
-    #[error("Logger {name} does not exist!")]
-    UnknownLogger {
-        /// The logger.
-        name: String,
-    },
-    /// The same setting twice.
-    #[error("Error due to duplicate config keys")]
-    NameTwice,
-    /// A step without the value it needs.
-    #[error("Null value not supported for : {name}")]
-    NoValue {
-        /// The setting.
-        name: String,
-    },
-    /// No such step.
-    #[error("Unknown operation {operation} for configuration {name}")]
-    UnknownOperation {
-        /// The setting.
-        name: String,
-        /// The number given.
-        operation: i8,
-    },
-    /// Only a list can be extended.
-    #[error("Can't {verb} to key {name} because its type is not LIST.")]
-    NotAList {
-        /// The setting.
-        name: String,
-        /// The step.
-        verb: &'static str,
-    },
-    /// Takes effect at the next start only.
-    #[error("Cannot update these configs dynamically: [{name}]")]
-    Fixed {
-        /// The setting.
-        name: String,
-    },
-    /// A topic's setting is wrong.
-    #[error(transparent)]
-    Topic(#[from] TopicConfigError),
-    /// A broker's setting is wrong.
-    #[error("{0}")]
-    Broker(InvalidValue),
-    /// A group's setting is wrong.
-    #[error("{0}")]
-    Group(InvalidValue),
-    /// There is no such setting of groups.
-    #[error("Unknown group config name: {name}")]
-    UnknownGroupConfig {
-        /// The name.
-        name: String,
-    },
-    /// A subscription's setting is wrong.
-    #[error("{0}")]
-    ClientMetrics(InvalidValue),
-    /// There is no such setting of subscriptions.
-    #[error("Unknown client metrics configuration: {name}")]
-    UnknownClientMetricsConfig {
-        /// The name.
-        name: String,
-    },
-}
-
-/// What is wrong with the settings of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TopicConfigError {
-    /// There is no such setting.
-    #[error("Unknown topic config name: {name}")]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// A setting without value.
-    #[error("Null value not supported for topic configs: {name}")]
-    NoValue {
-        /// The setting.
-        name: String,
-    },
-    /// A value that is not allowed.
-    #[error(transparent)]
-    Value(#[from] InvalidValue),
-    /// Two settings that exclude each other.
-    #[error("conflict topic config setting {low} ({low_value}) > {high} ({high_value})")]
-    Conflict {
-        /// The setting that is too large.
-        low: &'static str,
-        /// Its value.
-        low_value: i64,
-        /// The setting it must not pass.
-        high: &'static str,
-        /// Its value.
-        high_value: i64,
-    },
 }
 
 /// Checks the settings of a topic to be, the last of two of the same name counting.

@@ -137,7 +137,7 @@ impl Controller {
     /// The broker that decides, if there is one.
     #[must_use]
     pub fn leader(&self) -> Option<i32> {
-        self.quorum.status().leader
+        self.quorum.leader()
     }
 
     /// Where the quorum stands.

@@ -185,6 +185,10 @@ impl Quorum {
         }
     }
 
+    pub(super) fn leader(&self) -> Option<i32> {
+        self.raft.metrics().borrow_watched().current_leader.map(node)
+    }
+
     pub(super) fn status(&self) -> QuorumStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
