@@ -59,6 +59,11 @@ impl<const SIZE: usize> EntryTable<SIZE> {
         low
     }
 
+    /// Gives up the mapping of a file that is going to be written anew.
+    pub(crate) fn detach(&mut self) {
+        self.make_growing();
+    }
+
     fn make_growing(&mut self) -> &mut Vec<u8> {
         if let Self::Sealed(bytes) = self {
             *self = Self::Growing(bytes.to_vec());

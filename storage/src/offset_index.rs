@@ -36,6 +36,11 @@ impl OffsetIndex {
         Self { base_offset, entries: EntryTable::Sealed(bytes) }
     }
 
+    /// Copies the entries out of the file, which is going to be written anew.
+    pub(crate) fn detach(&mut self) {
+        self.entries.detach();
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.entries.as_bytes()
     }

@@ -48,7 +48,8 @@ pub(crate) fn recover(
     let mut segments = list_segments(dir)?;
     let first = segments.first_key_value().map_or(0, |(&base_offset, _)| base_offset);
     let log_start_offset = stored.as_ref().map_or(first, |state| state.log_start_offset.max(first));
-    if segments.is_empty() {
+    let is_new = segments.is_empty();
+    if is_new {
         restart(dir, &mut segments, log_start_offset)?;
     }
 
@@ -70,7 +71,7 @@ pub(crate) fn recover(
         Some(epochs) => epochs,
         None => recovery.rebuild_epochs(context.clean_shutdown)?,
     };
-    if context.clean_shutdown {
+    if context.clean_shutdown || is_new {
         recovery.trust()?;
     } else {
         recovery.scan()?;
@@ -92,7 +93,7 @@ pub(crate) fn recover(
     let early_epochs = epochs.truncate_from_start(log_start_offset);
     let lost_epochs = epochs.truncate_from_end(log_end_offset) || early_epochs;
     remove_stray_snapshots(dir, &segments, log_end_offset)?;
-    if !context.clean_shutdown {
+    if !context.clean_shutdown && !is_new {
         // Names that a killed process made may not be durable yet.
         dir.sync()?;
     }
@@ -114,9 +115,11 @@ pub(crate) fn restart(
     if base_offset > 0 || !segments.is_empty() {
         dir.write_durably(LOG_STATE, &state.encode())?;
     }
+    // From the end, so that whatever a crash leaves is a prefix.
     while let Some(entry) = segments.last_entry() {
         entry.get().remove(dir)?;
         entry.remove();
+        dir.sync()?;
     }
     for entry in dir.list()? {
         if parse_segment_file(&entry.name).is_some_and(|(_, suffix)| suffix == SNAPSHOT) {
@@ -178,7 +181,7 @@ impl Recovery<'_> {
     fn trust(&mut self) -> Result<(), OpenError> {
         let (&base_offset, active) = self.segments.last_key_value().expect("never empty");
         let index = match active.load_index(self.dir)? {
-            Some(index) => index,
+            Some(index) => index.detach(),
             None if active.size() == 0 => SegmentIndex::new(base_offset),
             None => {
                 let interval_bytes = self.config.index_interval_bytes;

@@ -58,6 +58,14 @@ impl SegmentIndex {
         }
     }
 
+    /// Copies the indexes out of their files, as has to be done before the segment grows again:
+    /// its index files will be cut off and written anew, and a mapping would break.
+    pub(crate) fn detach(mut self) -> Self {
+        self.offsets.detach();
+        self.times.detach();
+        self
+    }
+
     /// Folds in the batch at `position`, which follows all the others.
     pub(crate) fn add(&mut self, position: u64, header: &BatchHeader, interval_bytes: u32) {
         let last_offset = header.last_offset();

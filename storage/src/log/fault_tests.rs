@@ -202,3 +202,39 @@ fn a_lost_state_file_gives_the_epochs_of_the_log_back() {
         assert_eq!(*open(&disk, clean_shutdown, 30).unwrap().epochs(), epochs);
     }
 }
+
+#[test]
+fn what_a_truncation_removed_does_not_come_back() {
+    let disk = disk();
+    let mut log = open(&disk, false, 0).unwrap();
+    append(&mut log, idempotent(7, 0, 5));
+    log.close().unwrap();
+    disk.crash(Unsynced::Kept);
+    let mut log = open(&disk, true, 5).unwrap();
+    log.truncate_to(0, NOW_MS).unwrap();
+    append(&mut log, idempotent(8, 0, 5));
+    log.close().unwrap();
+    // The snapshot that closing has written was not synced, and needs not be: its loss is noticed,
+    // unless the one before, of other records, is found in its place.
+    disk.crash(Unsynced::Dropped);
+    let log = open(&disk, true, 5).unwrap();
+    assert_eq!(log.log_end_offset(), 5);
+    let producers: Vec<i64> = log.active_producers().map(|entry| entry.producer_id).collect();
+    assert_eq!(producers, [8]);
+}
+
+#[test]
+fn a_log_that_was_emptied_starts_where_it_was_told_to() {
+    let disk = disk();
+    for offset in [0, 25, 1000] {
+        let mut log = log_with(&disk, 6);
+        let next = log.log_end_offset();
+        log.restart_at(next + offset, NOW_MS).unwrap();
+        assert_eq!((log.log_start_offset(), log.segment_count()), (next + offset, 1));
+        assert_eq!(log.latest_epoch(), None);
+        drop(log);
+        let mut log = open(&disk, false, 0).unwrap();
+        assert_eq!(log.log_start_offset(), next + offset);
+        assert_eq!(try_append(&mut log).unwrap().first_offset, next + offset);
+    }
+}

@@ -111,7 +111,8 @@ impl PartitionLog {
         self.dir.write(&segment_file(offset, SNAPSHOT), &snapshot)
     }
 
-    /// Flushes everything and writes what makes the next opening quick.
+    /// Flushes everything and writes what makes the next opening quick; nothing can be appended
+    /// afterwards.
     ///
     /// A log whose closing fails is found by the next opening as a crash would have left it, so the
     /// caller must not write the marker of a clean shutdown then.
@@ -125,6 +126,8 @@ impl PartitionLog {
             self.active_mut().write_index(&dir)?;
         }
         self.write_snapshot(self.log_end_offset)?;
+        // What was appended now would not be in what has been written.
+        self.is_offline = true;
         Ok(())
     }
 }

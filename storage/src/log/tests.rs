@@ -334,3 +334,25 @@ fn a_gap_wider_than_a_segment_begins_a_new_one() {
     let log = fixture.open(true, far);
     assert_eq!(log.log_end_offset(), far * 2 + 10);
 }
+
+#[test]
+fn indexes_survive_many_clean_restarts() {
+    let fixture = Fixture::new();
+    for round in 0..4 {
+        let mut log = fixture.open(true, 0);
+        assert_eq!(log.log_end_offset(), round * 20, "round {round}");
+        if round > 1 {
+            // Written anew while it may still be mapped from the restart before.
+            log.roll(NOW_MS).unwrap();
+        }
+        fill(&mut log, 2);
+        log.close().unwrap();
+        assert!(matches!(
+            log.append_as_leader(batch(1, NOW_MS), 0, AppendOrigin::Client, NOW_MS),
+            Err(AppendError::Offline)
+        ));
+    }
+    let log = fixture.open(true, 0);
+    assert_eq!(read_bases(&log, 0, usize::MAX, 80), [0, 10, 20, 30, 40, 50, 60, 70]);
+    assert_eq!(log.offset_for_timestamp(NOW_MS + 1000).unwrap().unwrap().offset, 10);
+}

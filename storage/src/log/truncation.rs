@@ -81,14 +81,13 @@ impl PartitionLog {
                 self.dir.remove(&name)?;
             }
         }
-        // Snapshots and seals are rewritten without a sync when the log has grown again. Were the
-        // removed ones to come back then, they would be taken for the new ones.
-        let synced = self.dir.sync();
-        synced.map_err(|error| self.fail_for_good(error))?;
         self.producers = producer_state_at(&self.dir, &self.segments, self.log_end_offset)?;
         let mut epochs = self.epochs.clone();
         epochs.truncate_from_end(self.log_end_offset);
         let state = LogState { log_start_offset: self.log_start_offset, epochs };
+        // This syncs the directory as well, and it must: snapshots and seals are written without a
+        // sync when the log has grown again, and were the removed ones to come back in their place,
+        // they would be believed.
         self.write_state(&state)?;
         self.epochs = state.epochs;
         Ok(())
