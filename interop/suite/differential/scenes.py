@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+import time
 import uuid
 from typing import Any, Callable
 
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
+from ..processes import Failed
 from .asker import Asker
 
 Scene = Callable[[Asker], None]
@@ -18,6 +20,24 @@ def scene(told: Scene) -> Scene:
     """Registers a scene under its name."""
     SCENES[told.__name__.replace("_", " ")] = told
     return told
+
+
+def warm_up(asker: Asker) -> None:
+    """Waits until coordinators and producer ids are there: what comes first is timing."""
+    identity = {"transactional_id": None, "transaction_timeout_ms": 60_000}
+    identity |= {"producer_id": -1, "producer_epoch": -1}
+    for _ in range(300):
+        found = asker.send("FindCoordinator", 4, key_type=0, coordinator_keys=["g"])
+        # Every partition of the offsets topic has to be loaded.
+        described = asker.send("DescribeGroups", 5, groups=[f"warm-{n}" for n in range(200)])
+        producer = asker.send("InitProducerId", 4, **identity)
+        errors = {found["coordinators"][0]["error_code"], producer["error_code"]}
+        errors |= {group["error_code"] for group in described["groups"]}
+        if errors == {0}:
+            asker.close()
+            return
+        time.sleep(0.1)
+    raise Failed(f"not warm after 30 s: {errors}")
 
 
 def create(asker: Asker, name: str, partitions: int = 1, **configs: str) -> uuid.UUID:
@@ -366,7 +386,6 @@ def a_group_of_one(asker: Asker) -> None:
     for version in asker.versions("FindCoordinator"):
         fields = {"key": "g", "key_type": 0, "coordinator_keys": ["g", "h"]}
         asker.ask("group", "FindCoordinator", version, **fields)
-    wait_for_coordinator(asker)
     for version in asker.versions("JoinGroup"):
         group = f"group-{version}"
         joining = {
@@ -437,22 +456,9 @@ def commit_as(asker: Asker, label: str, version: int, identity: dict[str, Any]) 
     asker.ask(label, "OffsetCommit", version, **fields)
 
 
-def wait_for_coordinator(asker: Asker) -> None:
-    """The offsets topic is created when a coordinator is first asked for."""
-    import time
-
-    for _ in range(100):
-        answer = asker.send("FindCoordinator", 4, key_type=0, coordinator_keys=["g"])
-        listed = asker.send("ListGroups", 4, states_filter=[])
-        if answer["coordinators"][0]["error_code"] == 0 and listed["error_code"] == 0:
-            return
-        time.sleep(0.1)
-
-
 @scene
 def offsets_of_groups(asker: Asker) -> None:
     create(asker, "committed", 2)
-    wait_for_coordinator(asker)
     group = "plain-offsets"
     simple = {"group_id": group, "member_id": "", "generation_id": -1}
     for version in asker.versions("OffsetCommit", last=9):
