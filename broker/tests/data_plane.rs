@@ -267,7 +267,7 @@ fn damaged_batches_are_refused_and_nothing_is_appended() {
     let two = Bytes::from([good.clone(), good.clone()].concat());
     let cases = [
         (damaged.into(), ErrorCode::CorruptMessage),
-        (good.slice(..good.len() - 1), ErrorCode::CorruptMessage),
+        (good.slice(..good.len() - 1), ErrorCode::InvalidRecord),
         (two, ErrorCode::InvalidRecord),
         (batch(&["v".repeat(3000)]), ErrorCode::MessageTooLarge),
     ];

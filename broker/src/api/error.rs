@@ -14,7 +14,7 @@ use flumen_protocol::ErrorCode;
 use crate::coordinator::CoordinatorError;
 use crate::group::GroupError;
 
-pub(crate) use partition::record_errors;
+pub(crate) use partition::{has_reached_log, record_errors};
 
 /// An error that a client can be told about.
 pub(crate) trait WireError {

@@ -370,7 +370,11 @@ fn failed(partition_index: i32, error: ErrorCode) -> PartitionData {
         partition_index,
         error_code: error.code(),
         high_watermark: -1,
-        aborted_transactions: None,
+        // Kafka's answer, byte for byte: where there is no log to look at, the list is empty.
+        aborted_transactions: match error {
+            ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Some(Vec::new()),
+            _ => None,
+        },
         records: Some(Records::empty()),
         ..PartitionData::default()
     }

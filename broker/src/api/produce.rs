@@ -21,7 +21,7 @@ use flumen_protocol::records::compression::Compression;
 use flumen_protocol::{ApiKey, ErrorCode, Records};
 use flumen_storage::AppendOrigin;
 
-use super::error::{WireError, record_errors};
+use super::error::{WireError, has_reached_log, record_errors};
 use super::{Call, Context, Staged};
 use crate::clock::within;
 use crate::controller::is_internal_topic;
@@ -139,7 +139,13 @@ impl StageOne<'_> {
     fn topic(&mut self, place: usize, topic: TopicProduceData) -> TopicProduceResponse {
         let TopicProduceData { name, topic_id, partition_data } = topic;
         let mut partition_responses = Vec::with_capacity(partition_data.len());
+        let is_refused = is_internal_topic(&name) && !self.is_admin();
         for (index, data) in partition_data.into_iter().enumerate() {
+            if is_refused {
+                let error = ErrorCode::InvalidTopicException;
+                partition_responses.push(failed(data.index, error, None));
+                continue;
+            }
             let partition = if self.call.version >= 13 {
                 self.ctx.partitions.find_by_id(topic_id, data.index)
             } else {
@@ -202,8 +208,13 @@ impl StageOne<'_> {
                         batch_index_error_message: Some(message),
                     })
                     .collect();
+                // As in Kafka, the log tells where it starts if it has looked at the batch at all.
+                let log_start_offset = match has_reached_log(&error) {
+                    true => partition.log_start_offset(),
+                    false => -1,
+                };
                 let answer = failed(index, error.code(), Some(message));
-                PartitionProduceResponse { record_errors, ..answer }
+                PartitionProduceResponse { record_errors, log_start_offset, ..answer }
             }
         }
     }
@@ -216,11 +227,14 @@ impl StageOne<'_> {
         if self.is_transactional {
             return Err(ErrorCode::TransactionalIdAuthorizationFailed);
         }
-        let is_admin = self.call.client_id.as_deref() == Some(ADMIN_CLIENT);
-        if is_internal_topic(partition.topic()) && !is_admin {
+        if is_internal_topic(partition.topic()) && !self.is_admin() {
             return Err(ErrorCode::InvalidTopicException);
         }
         Ok(())
+    }
+
+    fn is_admin(&self) -> bool {
+        self.call.client_id.as_deref() == Some(ADMIN_CLIENT)
     }
 
     /// What depends on the version of the request; all other rules are the log's.
@@ -232,7 +246,7 @@ impl StageOne<'_> {
         }
         if header.is_transactional() {
             let message = "transactions are not served";
-            return Err((ErrorCode::InvalidTxnState, message));
+            return Err((ErrorCode::TransactionalIdAuthorizationFailed, message));
         }
         Ok(())
     }

@@ -467,3 +467,6 @@ impl Flushable for Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,11 +87,11 @@ impl WireError for ValidationError {
 impl WireError for BatchError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::CrcMismatch { .. }
-            | Self::Incomplete { .. }
+            Self::CrcMismatch { .. } => ErrorCode::CorruptMessage,
+            Self::Incomplete { .. }
             | Self::TrailingBytes { .. }
-            | Self::InvalidLength { .. } => ErrorCode::CorruptMessage,
-            Self::UnsupportedMagic { .. }
+            | Self::InvalidLength { .. }
+            | Self::UnsupportedMagic { .. }
             | Self::UnknownCompression { .. }
             | Self::InvalidCount { .. }
             | Self::OffsetOverflow { .. } => ErrorCode::InvalidRecord,
@@ -165,6 +165,20 @@ impl WireError for SessionError {
             Self::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
             Self::TopicIdMismatch => ErrorCode::FetchSessionTopicIdError,
         }
+    }
+}
+
+/// Whether a batch was well-formed, so that it was refused for what the log or its topic says.
+pub(crate) fn has_reached_log(error: &AppendError) -> bool {
+    match error {
+        AppendError::Log(flumen_storage::AppendError::Invalid(error)) => !matches!(
+            error,
+            ValidationError::Batch(_) | ValidationError::NoBatch | ValidationError::SeveralBatches
+        ),
+        AppendError::Log(_) => true,
+        AppendError::NotLeader
+        | AppendError::StorageFailed
+        | AppendError::NotEnoughReplicas { .. } => false,
     }
 }
 

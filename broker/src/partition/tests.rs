@@ -1,0 +1,202 @@
+//! A partition on a simulated disk: what is acknowledged, what is shown, and what happens when the
+//! disk fails or fills up.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
+use flumen_protocol::records::{BatchBuilder, BatchOptions};
+use flumen_storage::OpenContext;
+use flumen_storage::vfs::Vfs;
+use flumen_storage::vfs::simulated::{Operation, SimulatedDisk, Unsynced};
+use parking_lot::Mutex as Queue;
+
+use super::*;
+
+/// Keeps jobs until they are asked for, as a busy disk does.
+#[derive(Default)]
+struct Jobs(Queue<Vec<Box<dyn FnOnce() + Send>>>);
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").finish_non_exhaustive()
+    }
+}
+
+impl Spawn for Jobs {
+    fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) -> TaskHandle {
+        unreachable!("partitions start no tasks")
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.0.lock().push(work);
+    }
+}
+
+impl Jobs {
+    fn run(&self) {
+        loop {
+            let Some(job) = self.0.lock().pop() else { return };
+            job();
+        }
+    }
+}
+
+struct Bench {
+    disk: SimulatedDisk,
+    jobs: Arc<Jobs>,
+    partition: Arc<Partition>,
+}
+
+fn bench(durability: Durability) -> Bench {
+    open(SimulatedDisk::new(), durability)
+}
+
+fn open(disk: SimulatedDisk, durability: Durability) -> Bench {
+    let jobs = Arc::new(Jobs::default());
+    let seams = Seams { spawn: Arc::clone(&jobs) as Arc<dyn Spawn>, ..Seams::real() };
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let data_dir = DataDir::open(Arc::clone(&vfs), Path::new("/data"), &seams).unwrap();
+    let path = data_dir.log_dir().partition_path("t", 0);
+    let config = Arc::new(LogConfig::default());
+    let log = PartitionLog::open(vfs, &path, config, OpenContext::default()).unwrap();
+    let leadership = Leadership { leader_epoch: 0, in_sync: vec![1], min_in_sync: 1, durability };
+    let identity = (Arc::from("t"), Uuid::from_bytes([1; 16]), 0);
+    let partition = Partition::new(identity, 1, leadership, log, Arc::new(data_dir));
+    Bench { disk, jobs, partition: Arc::new(partition) }
+}
+
+impl Bench {
+    fn append(&self, value: &str) -> Result<AppendInfo, AppendError> {
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.append(0, None, Some(value.as_bytes()), &[]);
+        self.partition.append(batch.build(), AppendOrigin::Client, true, 0)
+    }
+
+    fn shown(&self) -> usize {
+        let read = self.partition.read(0, usize::MAX, true, Isolation::ReadUncommitted);
+        read.unwrap().plan.size
+    }
+}
+
+fn poll(committed: &mut Committed) -> Poll<Result<(), CommitError>> {
+    pin!(committed).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn nothing_is_acknowledged_or_shown_before_it_is_on_disk() {
+    let bench = bench(Durability::Fsync);
+    let info = bench.append("a").unwrap();
+    let mut committed = bench.partition.committed(info.last_offset);
+    assert_eq!(poll(&mut committed), Poll::Pending);
+    assert_eq!((bench.partition.high_watermark(), bench.shown()), (0, 0));
+    bench.jobs.run();
+    assert_eq!(poll(&mut committed), Poll::Ready(Ok(())));
+    assert_eq!(bench.partition.high_watermark(), 1);
+    assert!(bench.shown() > 0);
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut() {
+    let bench = bench(Durability::Fsync);
+    for value in ["a", "b", "c"] {
+        bench.append(value).unwrap();
+    }
+    bench.jobs.run();
+    bench.append("not synced").unwrap();
+    assert_eq!(bench.partition.high_watermark(), 3);
+    let disk = bench.disk.clone();
+    disk.crash(Unsynced::Dropped);
+    drop(bench);
+    let bench = open(disk.mount(), Durability::Fsync);
+    assert_eq!(bench.partition.high_watermark(), 3);
+    assert_eq!(bench.append("d").unwrap().first_offset, 3);
+}
+
+#[test]
+fn page_cache_topics_do_not_wait_for_the_disk() {
+    let bench = bench(Durability::PageCache);
+    let info = bench.append("a").unwrap();
+    let mut committed = bench.partition.committed(info.last_offset);
+    assert_eq!(poll(&mut committed), Poll::Ready(Ok(())));
+    assert!(bench.shown() > 0);
+    assert!(bench.jobs.0.lock().is_empty(), "nothing was asked to be synced");
+}
+
+#[test]
+fn a_failed_sync_is_final_and_what_is_on_disk_can_be_read() {
+    let bench = bench(Durability::Fsync);
+    bench.append("a").unwrap();
+    bench.jobs.run();
+    let shown = bench.shown();
+    let info = bench.append("b").unwrap();
+    let mut committed = bench.partition.committed(info.last_offset);
+    assert_eq!(poll(&mut committed), Poll::Pending);
+    bench.disk.fail_matching(Operation::Sync, ".log", 1);
+    bench.jobs.run();
+    assert_eq!(poll(&mut committed), Poll::Ready(Err(CommitError::StorageFailed)));
+    assert!(matches!(bench.append("c"), Err(AppendError::StorageFailed)));
+    bench.jobs.run();
+    assert_eq!((bench.partition.high_watermark(), bench.shown()), (1, shown));
+}
+
+#[test]
+fn a_full_disk_refuses_appends_until_there_is_space() {
+    let bench = bench(Durability::Fsync);
+    bench.append("a").unwrap();
+    bench.jobs.run();
+    let shown = bench.shown();
+    bench.disk.set_capacity(Some(0));
+    let refused = bench.append("b");
+    assert!(
+        matches!(refused, Err(AppendError::Log(flumen_storage::AppendError::DiskFull(_)))),
+        "{refused:?}"
+    );
+    assert_eq!(bench.shown(), shown);
+    bench.disk.set_capacity(None);
+    let info = bench.append("c").unwrap();
+    assert_eq!(info.first_offset, 1);
+    bench.jobs.run();
+    assert_eq!(bench.partition.high_watermark(), 2);
+}
+
+#[test]
+fn a_closed_partition_sends_everybody_away() {
+    let bench = bench(Durability::Fsync);
+    let info = bench.append("a").unwrap();
+    let mut committed = bench.partition.committed(info.last_offset);
+    assert_eq!(poll(&mut committed), Poll::Pending);
+    bench.partition.close();
+    assert_eq!(poll(&mut committed), Poll::Ready(Err(CommitError::NotLeader)));
+    assert!(matches!(bench.append("b"), Err(AppendError::NotLeader)));
+    let read = bench.partition.read(0, 1, true, Isolation::ReadUncommitted);
+    assert!(matches!(read, Err(ReadError::NotLeader)));
+}
+
+#[test]
+fn leader_epochs_are_compared() {
+    let bench = bench(Durability::Fsync);
+    let (requested, current) = (4, 0);
+    assert_eq!(bench.partition.check_epoch(-1), Ok(()));
+    assert_eq!(bench.partition.check_epoch(0), Ok(()));
+    let unknown = Err(EpochError::Unknown { requested, current });
+    assert_eq!(bench.partition.check_epoch(4), unknown);
+}
+
+#[test]
+fn records_are_deleted_up_to_the_high_watermark_at_most() {
+    let bench = bench(Durability::Fsync);
+    for value in ["a", "b", "c"] {
+        bench.append(value).unwrap();
+    }
+    bench.jobs.run();
+    bench.append("not synced").unwrap();
+    let refused = bench.partition.delete_records_before(4);
+    assert!(matches!(refused, Err(TrimError::OffsetOutOfRange { high_watermark: 3, .. })));
+    assert_eq!(bench.partition.delete_records_before(2).unwrap(), 2);
+    assert_eq!(bench.partition.delete_records_before(1).unwrap(), 2, "it never moves back");
+    assert_eq!(bench.partition.delete_records_before(-1).unwrap(), 3);
+    assert_eq!(bench.partition.log_start_offset(), 3);
+}
