@@ -185,6 +185,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how long connecting may take, the first time with all its retries.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
     /// Sets how long an operation may take with all its retries.
     pub fn api_timeout(mut self, timeout: Duration) -> Self {
         self.config.api_timeout = timeout;

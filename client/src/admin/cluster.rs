@@ -11,7 +11,6 @@ use flumen_protocol::messages::describe_quorum::{
 
 use super::{Admin, incomplete};
 use crate::cluster::{Broker, TopicPartition};
-use crate::connection::Call;
 use crate::error::Error;
 
 /// The topic under which the quorum's log is described.
@@ -122,8 +121,7 @@ impl Admin {
     pub async fn describe_log_dirs(&self, broker_id: i32) -> Result<Vec<LogDir>, Error> {
         // No topics stands for all of them.
         let request = DescribeLogDirsRequest { topics: None };
-        let connection = self.client.connection_to(broker_id)?;
-        let response = connection.send(&request, Call::default()).await?;
+        let response = self.client.ask_broker(broker_id, &request).await?;
         let api = ApiKey::DescribeLogDirs;
         Error::check(api, response.error_code, None)?;
         let dirs = response.results.into_iter().map(|dir| {
