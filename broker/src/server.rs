@@ -37,8 +37,8 @@ use crate::partition::{
     DataDir, LastShutdown, PartitionCollector, PartitionCoordinatorLog, Partitions,
 };
 
-/// How long connections may take to send the answers that are due when the broker stops.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a stop waits for connections, which give up by themselves a little earlier.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Requests in memory where neither the settings nor the system name a bound.
 const REQUEST_BYTES_DEFAULT: usize = 1 << 30;
@@ -55,6 +55,12 @@ pub enum StartError {
         setting: &'static str,
         /// What the system said.
         source: io::Error,
+    },
+    /// One listener is served for now.
+    #[error("listeners names {count} addresses, and exactly one can be served")]
+    SeveralListeners {
+        /// How many.
+        count: usize,
     },
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -128,7 +134,9 @@ impl Broker {
         vfs: Arc<dyn Vfs>,
     ) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let listener = &config.listener.listeners[0];
+        let [listener] = config.listener.listeners.as_slice() else {
+            return Err(StartError::SeveralListeners { count: config.listener.listeners.len() });
+        };
         let acceptor = bind(&seams, &listener.endpoint, "listeners").await?;
         let addr = acceptor.local_addr().map_err(bind_error(&listener.endpoint, "listeners"))?;
         let http = match &config.listener.http {
@@ -253,6 +261,16 @@ impl Broker {
         Arc::clone(&self.keeper).shut_down().await;
         self.ctx.controller.shutdown().await;
         info!(addr = %self.addr, "the broker has stopped");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // Connections end by themselves once they hear of it.
+        self.stop.send_replace(true);
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 

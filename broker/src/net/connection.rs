@@ -48,6 +48,9 @@ const BUFFER_KEPT: Duration = Duration::from_secs(5);
 /// Response bytes in memory at which a connection is not read from until its peer takes some.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a stopping broker gives a connection to take the answers that are due.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Turns taken before other tasks get the thread.
 const TURNS_MAX: usize = 32;
 
@@ -149,6 +152,7 @@ impl Connection {
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Closed> {
         if !self.is_stopping && self.stopping.as_mut().poll(cx).is_ready() {
             self.is_stopping = true;
+            self.set_timer(DRAIN_TIME_MAX);
         }
         for _ in 0..TURNS_MAX {
             match self.turn(cx) {
@@ -171,7 +175,8 @@ impl Connection {
             Poll::Ready(Err(e)) => return Err(Closed::Sending(e)),
         }
         if self.is_stopping {
-            let is_done = self.pending.is_empty() && self.output.is_empty();
+            let is_done =
+                self.output.is_empty() && self.pending.iter().all(|p| waits_for_others(p.api));
             return if is_done { Err(Closed::Stopping) } else { Ok(released) };
         }
         if self.may_start() && self.input.has_frame() {
@@ -297,6 +302,9 @@ impl Connection {
     /// The timer is not moved on every request: when it fires early it is set anew.
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Closed> {
         while self.starved_since.is_some() || self.timer.as_mut().poll(cx).is_ready() {
+            if self.is_stopping {
+                return Poll::Ready(Closed::Stopping);
+            }
             let now = self.ctx.seams.clock.monotonic();
             let idle_max = Duration::from_millis(self.ctx.config.limits.connections_idle_ms_max);
             let quiet = now.saturating_sub(self.last_traffic);
@@ -318,13 +326,21 @@ impl Connection {
                     next = next.min(BUFFER_KEPT.saturating_sub(quiet));
                 }
             }
-            let next = next.max(Duration::from_millis(1));
-            #[expect(clippy::disallowed_methods, reason = "tokio's own timers run on its clock")]
-            let deadline = tokio::time::Instant::now() + next;
-            self.timer.as_mut().reset(deadline);
+            self.set_timer(next.max(Duration::from_millis(1)));
         }
         Poll::Pending
     }
+
+    fn set_timer(&mut self, time: Duration) {
+        #[expect(clippy::disallowed_methods, reason = "tokio's own timers run on its clock")]
+        let deadline = tokio::time::Instant::now() + time;
+        self.timer.as_mut().reset(deadline);
+    }
+}
+
+/// Whether an answer may take as long as others like: a stopping broker does not wait for it.
+fn waits_for_others(api: ApiKey) -> bool {
+    matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup)
 }
 
 impl Pending {
