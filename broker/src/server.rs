@@ -250,6 +250,8 @@ impl Broker {
     /// Stops in order, so that the next start is quick.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
+        // Members that wait for others would keep their connections open: they are sent on.
+        self.ctx.groups.close();
         let drained = tokio::time::timeout(DRAIN_TIME_MAX, self.connections.recv()).await;
         if drained.is_err() {
             warn!("connections were cut off with answers outstanding");
@@ -257,7 +259,6 @@ impl Broker {
         for task in &self.tasks {
             task.abort();
         }
-        self.ctx.groups.close();
         Arc::clone(&self.keeper).shut_down().await;
         self.ctx.controller.shutdown().await;
         info!(addr = %self.addr, "the broker has stopped");

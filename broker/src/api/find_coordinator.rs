@@ -61,6 +61,8 @@ async fn find_group(ctx: &Context, key: String) -> Coordinator {
     let mut image = ctx.controller.image();
     if image.topic(CONSUMER_OFFSETS).is_none() {
         create_offsets_topic(ctx).await;
+        // The client comes to this very broker next, and should find the partition open.
+        ctx.catch_up().await;
         image = ctx.controller.image();
     }
     let listener = ctx.config.listener.listeners.first().map_or("", |listener| &listener.name);

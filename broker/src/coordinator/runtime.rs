@@ -344,7 +344,9 @@ impl<S: Shard> ShardRuntime<S> {
         if state.incarnation == incarnation {
             state.phase = Phase::Active(Box::new(active));
             let took_ms = self.seams.clock.monotonic().saturating_sub(started).as_millis();
-            info!(shard = %self.name, record_count, took_ms, "coordinator loaded");
+            if record_count > 0 {
+                info!(shard = %self.name, record_count, took_ms, "coordinator loaded");
+            }
             // What is to be written at once goes through the usual path.
             self.turn(&mut state, |_, _, first| *first = effects).ok();
         }
