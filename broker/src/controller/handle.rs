@@ -113,10 +113,14 @@ impl Controller {
         self.quorum.shutdown().await;
     }
 
-    /// Waits until the controller can go on no more, and says why: its disk failed, or it was shut
-    /// down. A broker without metadata must stop.
+    /// Waits until the controller can go on no more, and says why: its disk failed, its task ended,
+    /// or it was shut down. A broker without metadata must stop.
     pub async fn failed(&self) -> String {
-        self.quorum.failed().await
+        tokio::select! {
+            biased;
+            reason = self.quorum.failed() => reason,
+            () = self.questions.closed() => "the controller's task has ended".to_owned(),
+        }
     }
 }
 
