@@ -123,16 +123,14 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "15000",
         "How long the cleaner waits when it has found nothing to do.",
     )
-    .valid(Valid::AtLeast(0))
-    .dynamic(),
+    .valid(Valid::AtLeast(0)),
     Definition::broker(
         "log.cleaner.dedupe.buffer.size",
         Kind::Long,
         "134217728",
         "How many bytes the cleaner may use to remember keys.",
     )
-    .valid(Valid::AtLeast(1_048_576))
-    .dynamic(),
+    .valid(Valid::AtLeast(1_048_576)),
     Definition::broker(
         "log.cleaner.min.cleanable.ratio",
         Kind::Double,

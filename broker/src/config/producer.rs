@@ -19,7 +19,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "600000",
         "How often forgotten producers are looked for.",
     )
-    .valid(Valid::AtLeast(1)),
+    .valid(Valid::AtLeast(1))
+    .no_effect_yet(),
 ];
 
 /// Idempotent producers.

@@ -23,7 +23,6 @@ use super::elections::{ElectionType, TopicElections, elect_leaders};
 use super::image::MetadataImage;
 use super::producer_ids::{NoProducerIds, ProducerIdBlock, allocate_producer_ids};
 use super::quorum::{NotLeader, Published, Quorum, QuorumError, QuorumStatus};
-use super::records::ConfigResource;
 use super::runtime::{Asked, Decider, QUEUE_SIZE, Question, SnapshotRule};
 use crate::config::{BrokerConfig, Settings};
 
@@ -154,9 +153,7 @@ impl Controller {
     /// started with.
     #[must_use]
     pub fn settings(&self, image: &MetadataImage) -> Settings {
-        let cluster = image.configs(&ConfigResource::Cluster);
-        let own = image.configs(&ConfigResource::Broker(self.node_id));
-        self.config.settings.with_dynamic(&cluster, &own)
+        image.settings(&self.config)
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use flumen_protocol::Uuid;
 
 use super::records::{BrokerEndpoint, ConfigResource};
+use crate::config::{BrokerConfig, Settings};
 
 pub use replay::ReplayError;
 
@@ -209,6 +210,15 @@ impl MetadataImage {
             other => self.configs.get(other),
         };
         set.cloned().unwrap_or_default()
+    }
+
+    /// The settings of the broker with `config` as they are here: what was changed, for it or for all
+    /// brokers, over what it was started with.
+    #[must_use]
+    pub fn settings(&self, config: &BrokerConfig) -> Settings {
+        let cluster = self.configs(&ConfigResource::Cluster);
+        let own = self.configs(&ConfigResource::Broker(config.node_id));
+        config.settings.with_dynamic(&cluster, &own)
     }
 
     /// Every resource other than topics that has settings.

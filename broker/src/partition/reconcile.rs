@@ -6,7 +6,7 @@ use flumen_protocol::Uuid;
 
 use super::leader::Leadership;
 use super::registry::{Hosted, Snapshot};
-use crate::config::{Durability, TopicConfig};
+use crate::config::{Durability, Settings, TopicConfig};
 use crate::controller::{MetadataImage, PartitionImage, TopicImage};
 
 /// What this broker has to do to a topic.
@@ -20,15 +20,21 @@ pub(super) enum Change {
 
 /// Compares what there is with what there should be.
 ///
-/// Images share what did not change, so a topic whose image is the same object needs no look.
-pub(super) fn changes(snapshot: &Snapshot, image: &MetadataImage) -> Vec<Change> {
+/// Images share what did not change, so a topic whose image is the same object needs no look, unless
+/// the broker's settings have changed, which topics inherit.
+pub(super) fn changes(
+    snapshot: &Snapshot,
+    image: &MetadataImage,
+    settings: &Settings,
+) -> Vec<Change> {
+    let inherits_the_same = snapshot.settings == *settings;
     let gone = snapshot
         .topics()
         .filter(|topic| image.topic_by_id(topic.image.id).is_none())
         .map(|topic| Change::Delete(topic.image.id));
     let updated = image
         .topics()
-        .filter(|topic| !is_in_line(snapshot, topic))
+        .filter(|topic| !(inherits_the_same && is_in_line(snapshot, topic)))
         .map(|topic| Change::Update(Arc::clone(topic)));
     // A name that was deleted and created again must be free before it is taken.
     gone.chain(updated).collect()

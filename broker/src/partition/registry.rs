@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use flumen_protocol::Uuid;
 
 use super::{LookupError, Partition};
+use crate::config::Settings;
 use crate::controller::TopicImage;
 
 /// What this broker has of one partition.
@@ -36,6 +37,8 @@ pub(super) struct HostedTopic {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     pub(super) version: i64,
+    /// What topics inherited.
+    pub(super) settings: Settings,
     by_id: BTreeMap<Uuid, Arc<HostedTopic>>,
     by_name: BTreeMap<Arc<str>, Arc<HostedTopic>>,
 }

@@ -20,7 +20,7 @@ use super::reconcile::{Change, changes, current, is_led_here, leadership};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, Settings, TopicConfig};
 use crate::controller::{MetadataImage, TopicImage};
 
 /// Threads that open logs at once.
@@ -99,24 +99,31 @@ impl Keeper {
         let mut next = Snapshot::clone(&self.partitions.snapshot());
         let mut openings = Vec::new();
         let mut deleted = Vec::new();
-        for change in changes(&next, image) {
+        let settings = Arc::new(image.settings(&self.config));
+        for change in changes(&next, image, &settings) {
             match change {
                 Change::Delete(id) => deleted.extend(self.delete(&mut next, id).await),
-                Change::Update(topic) => openings.extend(self.update(&mut next, &topic)),
+                Change::Update(topic) => openings.extend(self.update(&mut next, &topic, &settings)),
             }
         }
-        for (topic, opened) in self.open_all(openings).await {
+        for (topic, opened) in self.open_all(openings, &settings).await {
             next.place(topic, opened);
         }
         next.version = image.version();
+        next.settings = Settings::clone(&settings);
         self.partitions.replace(next);
         self.version.send_replace(image.version());
         deleted
     }
 
     /// Brings the partitions that are open in line, and says which are to be opened.
-    fn update(&self, next: &mut Snapshot, image: &Arc<TopicImage>) -> Vec<Opening> {
-        let config = self.config.topic(&image.configs);
+    fn update(
+        &self,
+        next: &mut Snapshot,
+        image: &Arc<TopicImage>,
+        settings: &Settings,
+    ) -> Vec<Opening> {
+        let config = TopicConfig::resolve(&image.configs, settings);
         let log_config = Arc::new(log_config(&config));
         let mut partitions = Vec::with_capacity(image.partitions.len());
         let mut openings = Vec::new();
@@ -180,7 +187,11 @@ impl Keeper {
         }));
     }
 
-    async fn open_all(&self, openings: Vec<Opening>) -> BTreeMap<Uuid, Vec<(i32, Hosted)>> {
+    async fn open_all(
+        &self,
+        openings: Vec<Opening>,
+        settings: &Arc<Settings>,
+    ) -> BTreeMap<Uuid, Vec<(i32, Hosted)>> {
         let mut shares: Vec<Vec<Opening>> = Vec::new();
         shares.resize_with(OPENERS.min(openings.len()), Vec::new);
         for (place, opening) in openings.into_iter().enumerate() {
@@ -189,7 +200,7 @@ impl Keeper {
         let opened = shares.into_iter().map(|share| {
             let opener = Opener {
                 node_id: self.config.node_id,
-                config: Arc::clone(&self.config),
+                settings: Arc::clone(settings),
                 data_dir: Arc::clone(&self.data_dir),
                 last_shutdown: Arc::clone(&self.last_shutdown),
                 now_ms: self.seams.clock.wall_ms(),
@@ -320,7 +331,7 @@ impl Keeper {
 /// Opens logs on one thread.
 struct Opener {
     node_id: i32,
-    config: Arc<BrokerConfig>,
+    settings: Arc<Settings>,
     data_dir: Arc<DataDir>,
     last_shutdown: Arc<LastShutdown>,
     now_ms: i64,
@@ -331,8 +342,8 @@ impl Opener {
         let mut configs: BTreeMap<Uuid, TopicConfig> = BTreeMap::new();
         let mut opened = Vec::with_capacity(share.len());
         for Opening { image, index } in share {
-            let config =
-                configs.entry(image.id).or_insert_with(|| self.config.topic(&image.configs));
+            let resolve = || TopicConfig::resolve(&image.configs, &self.settings);
+            let config = configs.entry(image.id).or_insert_with(resolve);
             let hosted = match self.open(&image, index, config) {
                 Ok(partition) => Hosted::Here(Arc::new(partition)),
                 Err(failure) => {
