@@ -1,0 +1,71 @@
+//! Settings changed while the broker runs reach the logs, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
+use support::{Client, Node, batch};
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+
+fn alter(client: &mut Client, resource: (i8, &str), name: &str, value: Option<&str>) {
+    let config = AlterableConfig {
+        name: name.to_owned(),
+        config_operation: if value.is_some() { SET } else { DELETE },
+        value: value.map(str::to_owned),
+    };
+    let resource = AlterConfigsResource {
+        resource_type: resource.0,
+        resource_name: resource.1.to_owned(),
+        configs: vec![config],
+    };
+    let request =
+        IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let response = client.call(1, &request);
+    assert_eq!(response.responses[0].error_code, 0, "{response:?}");
+}
+
+/// Produces a kilobyte until the answer is `expected`: the logs follow the metadata soon.
+fn expect(client: &mut Client, topic: &str, expected: ErrorCode) {
+    let large = "x".repeat(1000);
+    for _ in 0..200 {
+        let (code, _) = client.produce(topic, 0, batch(&[&large]));
+        if code == expected {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{topic} never answered {expected:?}");
+}
+
+#[test]
+fn a_topic_follows_the_brokers_setting_until_it_has_its_own() {
+    const CLUSTER: (i8, &str) = (4, "");
+    const OWN: (i8, &str) = (2, "own");
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("plain", 1, &[]);
+    node.create_topic("own", 1, &[]);
+    let mut client = node.client();
+    expect(&mut client, "plain", ErrorCode::None);
+
+    alter(&mut client, OWN, "max.message.bytes", Some("2000"));
+    alter(&mut client, CLUSTER, "message.max.bytes", Some("500"));
+    expect(&mut client, "plain", ErrorCode::MessageTooLarge);
+    expect(&mut client, "own", ErrorCode::None);
+
+    node.create_topic("later", 1, &[]);
+    expect(&mut client, "later", ErrorCode::MessageTooLarge);
+
+    alter(&mut client, CLUSTER, "message.max.bytes", None);
+    expect(&mut client, "plain", ErrorCode::None);
+    expect(&mut client, "later", ErrorCode::None);
+    node.stop();
+}
