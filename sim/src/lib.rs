@@ -1,7 +1,8 @@
 //! Whole-cluster simulation: real brokers and real clients on one thread, in virtual time.
 //!
 //! Owns the simulated side of every seam ([`net`], [`clock`], [`rng`], [`spawn`]), the scenarios that
-//! run on them ([`scenario`]), and what must hold in each ([`invariants`]). The simulated disk is the storage crate's. A run is a function of its seed:
+//! run on them ([`scenario`]), and what must hold in each ([`invariants`]). The simulated disk
+//! is the storage crate's. A run is a function of its seed:
 //! the same seed gives the same trace, and a failing seed is printed with the command that
 //! replays it.
 

@@ -117,6 +117,9 @@ pub trait FileSystem: Send + Sync + Debug {
 
     /// Bytes that can still be written to it.
     fn available_space(&self) -> io::Result<u64>;
+
+    /// Bytes it has in all.
+    fn total_space(&self) -> io::Result<u64>;
 }
 
 /// An open file. As a [`FileSource`] it can be sent from without being read.

@@ -26,17 +26,14 @@ pub(super) async fn handle(
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     for group_id in request.groups {
-        groups.push(match ctx.groups.describe(&group_id).await {
-            Ok(group) => {
-                let described = described(group_id, group);
-                if request.include_authorized_operations {
-                    DescribedGroup { authorized_operations: GROUP_OPERATIONS, ..described }
-                } else {
-                    described
-                }
-            }
+        let mut answer = match ctx.groups.describe(&group_id).await {
+            Ok(group) => described(group_id, group),
             Err(error) => failed(call.version, group_id, &error),
-        });
+        };
+        if request.include_authorized_operations && answer.error_code == 0 {
+            answer.authorized_operations = GROUP_OPERATIONS;
+        }
+        groups.push(answer);
     }
     DescribeGroupsResponse { throttle_time_ms: 0, groups }
 }

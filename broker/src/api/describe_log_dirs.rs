@@ -41,16 +41,16 @@ pub(super) async fn handle(
             }),
         }
     }
-    let usable_bytes = ctx.data_dir.usable_bytes();
-    let usable_bytes = usable_bytes.map_or(-1, |b| i64::try_from(b).unwrap_or(i64::MAX));
+    let on_the_wire =
+        |bytes: Option<u64>| bytes.map_or(-1, |b| i64::try_from(b).unwrap_or(i64::MAX));
     let has_failed = ctx.data_dir.has_failed();
     let error = if has_failed { ErrorCode::KafkaStorageError } else { ErrorCode::None };
     let result = DescribeLogDirsResult {
         error_code: error.code(),
         log_dir: ctx.data_dir.path().display().to_string(),
         topics,
-        usable_bytes,
-        total_bytes: -1,
+        usable_bytes: on_the_wire(ctx.data_dir.usable_bytes()),
+        total_bytes: on_the_wire(ctx.data_dir.total_bytes()),
         is_cordoned: false,
     };
     DescribeLogDirsResponse { results: vec![result], ..Default::default() }

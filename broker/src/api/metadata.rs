@@ -48,7 +48,8 @@ pub(super) async fn handle(
         Some(topics) => look_up(ctx, call.version, &image, &topics, &failed),
     };
     if request.include_topic_authorized_operations {
-        for topic in &mut topics {
+        // Nobody is authorized to do anything with an id that no topic has.
+        for topic in topics.iter_mut().filter(|topic| topic.name.is_some()) {
             topic.topic_authorized_operations = TOPIC;
         }
     }

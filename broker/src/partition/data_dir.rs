@@ -85,4 +85,10 @@ impl DataDir {
     pub fn usable_bytes(&self) -> Option<u64> {
         self.log_dir.file_system().available_space().ok()
     }
+
+    /// Bytes of the whole disk, where the system tells.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.log_dir.file_system().total_space().ok()
+    }
 }

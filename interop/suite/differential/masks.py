@@ -56,6 +56,12 @@ OWN_VALUES_OF_API = {
 MEANT = {
     "configs: topic.durability": "a setting that Flumen has and Apache Kafka has not",
     "configs: topic.max.decompressed.message.bytes": "finite by default (safe by default)",
+    "producing idempotently: repeated: Produce.responses[0].partition_responses[0].log_append":
+        "Apache Kafka tells a producer's time as that of the append, of duplicates only",
+    "producing idempotently: repeated later: Produce.responses[0].partition_responses[0].log_app":
+        "as above",
+    "offsets of groups: known: DeleteGroups":
+        "a group without members and offsets is gone at once, not at the next cleaning",
     "configs: unknown operation": "INVALID_REQUEST says more than UNKNOWN_SERVER_ERROR",
 }
 

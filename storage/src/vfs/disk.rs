@@ -119,6 +119,11 @@ impl FileSystem for DiskFileSystem {
         let status = rustix::fs::fstatvfs(&self.0)?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
+
+    fn total_space(&self) -> io::Result<u64> {
+        let status = rustix::fs::fstatvfs(&self.0)?;
+        Ok(status.f_blocks.saturating_mul(status.f_frsize))
+    }
 }
 
 #[derive(Debug)]

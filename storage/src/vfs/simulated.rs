@@ -241,6 +241,11 @@ impl FileSystem for SimulatedDisk {
         let state = self.enter(Operation::List, Path::new("/"))?;
         Ok(state.available())
     }
+
+    fn total_space(&self) -> io::Result<u64> {
+        let state = self.enter(Operation::List, Path::new("/"))?;
+        Ok(state.faults.capacity.unwrap_or(u64::MAX))
+    }
 }
 
 impl State {

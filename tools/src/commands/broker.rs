@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
 use flumen_broker::Broker;
 use flumen_broker::config::{BrokerConfig, ConfigSources};
@@ -86,12 +87,17 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     // Before anything is opened, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let broker = Broker::start(config).await?;
+    let mut broker = Broker::start(config).await?;
     println!("{}", ready_line(broker.addr(), broker.http_addr()));
     tokio::select! {
         biased;
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("interrupted: stopping"),
+        reason = broker.failed() => {
+            // What can be saved is saved; the exit code tells that this was no clean stop.
+            broker.shutdown().await;
+            bail!("the broker failed: {reason}");
+        }
     }
     broker.shutdown().await;
     Ok(())

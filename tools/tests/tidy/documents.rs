@@ -14,6 +14,17 @@ fn the_readme_has_the_two_commands() {
 }
 
 #[test]
+fn the_table_of_apis_is_the_code_s() {
+    const BEGIN: &str = "<!-- apis:begin -->\n";
+    const END: &str = "<!-- apis:end -->";
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let begin = page.find(BEGIN).expect("the mark of the table's begin") + BEGIN.len();
+    let end = page.find(END).expect("the mark of the table's end");
+    let table = flumen_broker::api::documentation();
+    assert_eq!(page[begin..end].trim(), table.trim(), "the code's table is:\n{table}");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut offences = Vec::new();
     for file in source_files().iter().filter(|file| file.name.ends_with(".md")) {

@@ -88,6 +88,8 @@ impl WireError for BatchError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::CrcMismatch { .. } => ErrorCode::CorruptMessage,
+            // A format of the future is taken for damage, one of the past for a client's fault.
+            Self::UnsupportedMagic { magic } if *magic > 2 => ErrorCode::CorruptMessage,
             Self::Incomplete { .. }
             | Self::TrailingBytes { .. }
             | Self::InvalidLength { .. }
