@@ -1,7 +1,8 @@
 //! Reading the batches of a segment file one after another.
 //!
-//! Two ways with two prices: [`HeaderWalk`] reads little more than the headers and believes them;
-//! [`verify`] reads every byte and checks every checksum. Neither interprets records.
+//! Two ways with two prices: [`HeaderWalk`] reads little more than the headers and believes what
+//! they say of the batch; [`verify`] reads every byte and checks every checksum. Both check the order
+//! of the offsets, which no checksum covers. Neither interprets records.
 
 use std::io;
 use std::ops::Range;
@@ -33,15 +34,19 @@ pub(crate) struct HeaderWalk<'a> {
     file: &'a dyn FileSource,
     position: u64,
     end: u64,
+    /// Where the offsets of the batches to come may lie.
+    offsets: Range<i64>,
     window: [u8; WINDOW_SIZE],
     window_range: Range<u64>,
 }
 
 impl<'a> HeaderWalk<'a> {
     /// Starts at a batch boundary and ends at another.
-    pub(crate) fn new(file: &'a dyn FileSource, range: Range<u64>) -> Self {
+    ///
+    /// A batch outside `offsets`, or not above the batch before, is an error.
+    pub(crate) fn new(file: &'a dyn FileSource, range: Range<u64>, offsets: Range<i64>) -> Self {
         let Range { start: position, end } = range;
-        Self { file, position, end, window: [0; WINDOW_SIZE], window_range: 0..0 }
+        Self { file, position, end, offsets, window: [0; WINDOW_SIZE], window_range: 0..0 }
     }
 
     /// The next batch: its position and header; `None` at the end of the range.
@@ -70,6 +75,7 @@ impl<'a> HeaderWalk<'a> {
         if size > available {
             return Err(incomplete(position, header.size_in_bytes(), available));
         }
+        check_order(position, &header, &mut self.offsets)?;
         self.position = position + size;
         Ok(Some((position, header)))
     }
@@ -110,14 +116,24 @@ pub(crate) fn verify(
             let source = BatchError::CrcMismatch { stored, computed };
             return Err(WalkError::Invalid { position, source });
         }
-        let base_offset = header.base_offset;
-        if !offsets.contains(&base_offset) || header.last_offset() >= offsets.end {
-            return Err(WalkError::OutOfOrder { position, base_offset, expected: offsets.start });
-        }
-        offsets.start = header.next_offset();
+        check_order(position, &header, &mut offsets)?;
         on_batch(position, &header, batch);
         position += size as u64;
     }
+    Ok(())
+}
+
+/// Makes sure that a batch lies within `offsets`, and takes what it covers from the front of them.
+fn check_order(
+    position: u64,
+    header: &BatchHeader,
+    offsets: &mut Range<i64>,
+) -> Result<(), WalkError> {
+    let base_offset = header.base_offset;
+    if !offsets.contains(&base_offset) || header.last_offset() >= offsets.end {
+        return Err(WalkError::OutOfOrder { position, base_offset, expected: offsets.start });
+    }
+    offsets.start = header.next_offset();
     Ok(())
 }
 

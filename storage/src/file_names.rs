@@ -33,11 +33,14 @@ pub(crate) fn segment_file(offset: i64, suffix: &str) -> String {
 }
 
 /// Splits `<offset, 20 digits>.<suffix>`; `None` for every other name.
+///
+/// The highest offset is none that a segment could begin with: no record has one after it.
 pub(crate) fn parse_segment_file(name: &str) -> Option<(i64, &str)> {
     let (digits, suffix) = name.split_at_checked(OFFSET_DIGITS)?;
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     let suffix = suffix.strip_prefix('.')?;
-    all_digits.then(|| digits.parse().ok().map(|offset| (offset, suffix)))?
+    let offset = digits.parse().ok().filter(|&offset| all_digits && offset < i64::MAX)?;
+    Some((offset, suffix))
 }
 
 #[cfg(test)]
@@ -49,7 +52,10 @@ mod tests {
         assert_eq!(segment_file(4711, LOG), "00000000000000004711.log");
         assert_eq!(parse_segment_file("00000000000000004711.log"), Some((4711, LOG)));
         assert_eq!(parse_segment_file("00000000000000004711.log.swap"), Some((4711, "log.swap")));
-        for other in ["4711.log", "leader-epoch-checkpoint", "+0000000000000004711.log", ""] {
+        let highest = segment_file(i64::MAX, LOG);
+        for other in
+            ["4711.log", "leader-epoch-checkpoint", "+0000000000000004711.log", "", &highest]
+        {
             assert_eq!(parse_segment_file(other), None, "{other}");
         }
     }

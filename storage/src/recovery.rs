@@ -226,7 +226,8 @@ impl Recovery<'_> {
     fn scan_segment(&mut self, base_offset: i64) -> Result<bool, OpenError> {
         let next_base = self.segments.range(base_offset + 1..).next().map(|(&next, _)| next);
         let segment = self.segments.get_mut(&base_offset).expect("it was listed");
-        let offsets = base_offset..next_base.unwrap_or_else(|| segment.offset_limit());
+        let mut offsets = segment.offsets();
+        offsets.end = next_base.map_or(offsets.end, |next| next.min(offsets.end));
         let mut index = SegmentIndex::new(base_offset);
         let file = segment.file(self.dir)?;
         let (epochs, producers) = (&mut self.epochs, &mut self.producers);
@@ -288,7 +289,7 @@ impl Recovery<'_> {
         epochs.truncate_from_end(first);
         for segment in self.segments.values() {
             let file = segment.file(self.dir)?;
-            let mut walk = HeaderWalk::new(&**file, 0..segment.size());
+            let mut walk = HeaderWalk::new(&**file, 0..segment.size(), segment.offsets());
             loop {
                 match walk.next() {
                     Ok(Some((_, header))) => {

@@ -4,6 +4,7 @@
 //! is opened and the indexes are mapped at the first use. The segment trusts index files only where
 //! a seal vouches for them; rebuilding them needs producer state and is the log's business.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use flumen_protocol::FileSource;
@@ -58,6 +59,11 @@ impl Segment {
     /// The end of the offsets that the indexes can say, which they do relative to the base offset.
     pub(crate) fn offset_limit(&self) -> i64 {
         self.base_offset.saturating_add(OFFSETS_MAX)
+    }
+
+    /// Where its offsets may lie.
+    pub(crate) fn offsets(&self) -> Range<i64> {
+        self.base_offset..self.offset_limit()
     }
 
     /// Bytes of the log file that hold batches.
@@ -210,7 +216,7 @@ impl Segment {
         start: u64,
         mut found: impl FnMut(&BatchHeader) -> bool,
     ) -> Result<Option<(u64, BatchHeader)>, WalkError> {
-        let mut walk = HeaderWalk::new(file, start..self.size);
+        let mut walk = HeaderWalk::new(file, start..self.size, self.offsets());
         while let Some((position, header)) = walk.next()? {
             if found(&header) {
                 return Ok(Some((position, header)));

@@ -150,7 +150,7 @@ impl PartitionLog {
         record_matches: impl Fn(&Record) -> bool,
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let file = segment.file(&self.dir)?;
-        let mut walk = HeaderWalk::new(&**file, from..segment.size());
+        let mut walk = HeaderWalk::new(&**file, from..segment.size(), segment.offsets());
         while let Some((position, header)) =
             walk.next().map_err(|error| read_error(&self.dir, segment, error))?
         {

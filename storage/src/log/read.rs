@@ -215,7 +215,7 @@ impl PartitionLog {
         let from = indexed.map_or(0, |entry| entry.position).max(start.position);
         let mut boundary = start;
         let file = segment.file(&self.dir)?;
-        let mut walk = HeaderWalk::new(&**file, from..segment.size());
+        let mut walk = HeaderWalk::new(&**file, from..segment.size(), segment.offsets());
         while let Some((position, header)) =
             walk.next().map_err(|error| read_error(&self.dir, segment, error))?
         {
@@ -229,7 +229,7 @@ impl PartitionLog {
 
     fn boundary_after(&self, segment: &Segment, start: Boundary) -> Result<Boundary, ReadError> {
         let file = segment.file(&self.dir)?;
-        let mut walk = HeaderWalk::new(&**file, start.position..segment.size());
+        let mut walk = HeaderWalk::new(&**file, start.position..segment.size(), segment.offsets());
         let header = walk.next().map_err(|error| read_error(&self.dir, segment, error))?;
         let (position, header) = header.expect("a batch begins at its boundary");
         let position = position + header.size_in_bytes() as u64;

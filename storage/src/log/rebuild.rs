@@ -42,7 +42,7 @@ pub(crate) fn rebuild_index(
     let mut index = SegmentIndex::new(base_offset);
     let mut has_control = false;
     let file = segment.file(dir)?;
-    let mut walk = HeaderWalk::new(&**file, 0..segment.size());
+    let mut walk = HeaderWalk::new(&**file, 0..segment.size(), segment.offsets());
     while let Some((position, header)) =
         walk.next().map_err(|error| read_error(dir, segment, error))?
     {
@@ -99,7 +99,7 @@ fn replay_segment(
 ) -> Result<(), ReadError> {
     let file = segment.file(dir)?;
     // Indexes are not used here: they may be what is being rebuilt.
-    let mut walk = HeaderWalk::new(&**file, 0..segment.size());
+    let mut walk = HeaderWalk::new(&**file, 0..segment.size(), segment.offsets());
     while let Some((position, header)) =
         walk.next().map_err(|error| read_error(dir, segment, error))?
     {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
+use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches, patch_base_offset};
 
 use super::*;
 use crate::error::{AppendError, MaintenanceError, ReadError};
+use crate::file_names::{LOG, SEAL, segment_file};
 use crate::producer_state::AppendOrigin;
 use crate::vfs::RealDisk;
 
@@ -324,7 +325,7 @@ fn a_gap_wider_than_a_segment_begins_a_new_one() {
     let far = i64::from(i32::MAX) * 4;
     for base_offset in [far, far + 10, far * 2] {
         let mut records = batch(10, NOW_MS).to_vec();
-        flumen_protocol::records::patch_base_offset(&mut records, base_offset);
+        patch_base_offset(&mut records, base_offset);
         flumen_protocol::records::patch_leader_epoch(&mut records, 0);
         log.append_as_follower(records.into(), NOW_MS).unwrap();
     }
@@ -355,4 +356,35 @@ fn indexes_survive_many_clean_restarts() {
     let log = fixture.open(true, 0);
     assert_eq!(read_bases(&log, 0, usize::MAX, 80), [0, 10, 20, 30, 40, 50, 60, 70]);
     assert_eq!(log.offset_for_timestamp(NOW_MS + 1000).unwrap().unwrap().offset, 10);
+}
+
+/// Base offsets lie outside the checksum.
+#[test]
+fn a_base_offset_gone_bad_is_damage() {
+    let mut fixture = Fixture::new();
+    let size = batch(10, NOW_MS).len();
+    fixture.config.segment_bytes = u32::try_from(size * 40).unwrap();
+    let mut log = fixture.open(false, 0);
+    fill(&mut log, 50);
+    log.close().unwrap();
+    let first = fixture.path().join(segment_file(0, LOG));
+    let mut bytes = std::fs::read(&first).unwrap();
+    patch_base_offset(&mut bytes[size * 5..], 1 << 40);
+    std::fs::write(&first, bytes).unwrap();
+    std::fs::remove_file(fixture.path().join(segment_file(0, SEAL))).unwrap();
+
+    let log = fixture.open(true, 500);
+    let position = u64::try_from(size * 5).unwrap();
+    let read = log.read(390, 1, true, 500);
+    assert!(
+        matches!(read, Err(ReadError::Corrupt { position: at, .. }) if at == position),
+        "{read:?}"
+    );
+    drop(log);
+
+    // Not even if the segments around it leave room for that offset.
+    let second = fixture.path().join(segment_file(400, LOG));
+    std::fs::rename(second, fixture.path().join(segment_file(1 << 41, LOG))).unwrap();
+    let log = fixture.open(false, 0);
+    assert_eq!((log.log_end_offset(), log.segment_count()), (50, 1));
 }

@@ -54,7 +54,7 @@ impl PartitionLog {
         let old = self.index(segment)?;
         let file = segment.file(&dir)?;
         let mut size = segment.size();
-        let mut walk = HeaderWalk::new(&**file, 0..size);
+        let mut walk = HeaderWalk::new(&**file, 0..size, segment.offsets());
         while let Some((position, header)) =
             walk.next().map_err(|error| read_error(&dir, segment, error))?
         {
