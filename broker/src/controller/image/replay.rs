@@ -54,6 +54,12 @@ pub enum ReplayError {
         /// The epoch.
         epoch: i64,
     },
+    /// No epoch is left for the next change.
+    #[error("a metadata record has the epoch {epoch}, which is the last there is")]
+    LastEpoch {
+        /// The epoch.
+        epoch: i64,
+    },
 }
 
 impl MetadataImage {
@@ -69,7 +75,7 @@ impl MetadataImage {
     pub fn replay(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
         match record {
             MetadataRecord::Cluster(record) => self.replay_cluster(record),
-            MetadataRecord::RegisterBroker(record) => self.replay_register_broker(record),
+            MetadataRecord::RegisterBroker(record) => return self.replay_register_broker(record),
             MetadataRecord::FenceBroker(record) => return self.replay_fence_broker(record),
             MetadataRecord::UnregisterBroker(record) => {
                 return self.replay_unregister_broker(record);
@@ -91,7 +97,9 @@ impl MetadataImage {
         self.next_broker_epoch = self.next_broker_epoch.max(record.next_broker_epoch);
     }
 
-    fn replay_register_broker(&mut self, record: &RegisterBrokerRecord) {
+    fn replay_register_broker(&mut self, record: &RegisterBrokerRecord) -> Result<(), ReplayError> {
+        let epoch = record.epoch;
+        let next_epoch = epoch.checked_add(1).ok_or(ReplayError::LastEpoch { epoch })?;
         let broker = BrokerImage {
             id: record.broker_id,
             epoch: record.epoch,
@@ -101,8 +109,9 @@ impl MetadataImage {
             rack: record.rack.clone(),
             fenced: record.fenced,
         };
-        self.next_broker_epoch = self.next_broker_epoch.max(record.epoch + 1);
+        self.next_broker_epoch = self.next_broker_epoch.max(next_epoch);
         self.brokers.insert(broker.id, Arc::new(broker));
+        Ok(())
     }
 
     fn replay_fence_broker(&mut self, record: &FenceBrokerRecord) -> Result<(), ReplayError> {
@@ -174,16 +183,15 @@ impl MetadataImage {
             .ok()
             .and_then(|index| topic.partitions.get_mut(index))
             .ok_or(ReplayError::UnexpectedPartition { id, index, count })?;
-        match record.leader {
-            NewLeader::Same => {}
-            NewLeader::Nobody => {
-                partition.leader = None;
-                partition.leader_epoch += 1;
-            }
-            NewLeader::Broker(leader) => {
-                partition.leader = Some(leader);
-                partition.leader_epoch += 1;
-            }
+        let partition_epoch = next_epoch(partition.partition_epoch)?;
+        let elected = match record.leader {
+            NewLeader::Same => None,
+            NewLeader::Nobody => Some(None),
+            NewLeader::Broker(leader) => Some(Some(leader)),
+        };
+        if let Some(leader) = elected {
+            partition.leader_epoch = next_epoch(partition.leader_epoch)?;
+            partition.leader = leader;
         }
         if let Some(in_sync) = &record.in_sync {
             partition.in_sync.clone_from(in_sync);
@@ -191,7 +199,7 @@ impl MetadataImage {
         if let Some(eligible) = &record.eligible {
             partition.eligible.clone_from(eligible);
         }
-        partition.partition_epoch += 1;
+        partition.partition_epoch = partition_epoch;
         Ok(())
     }
 
@@ -232,4 +240,43 @@ fn set(configs: &mut Configs, record: &ConfigRecord) {
         Some(value) => configs.insert(record.name.clone(), value.clone()),
         None => configs.remove(&record.name),
     };
+}
+
+fn next_epoch(epoch: i32) -> Result<i32, ReplayError> {
+    epoch.checked_add(1).ok_or(ReplayError::LastEpoch { epoch: epoch.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_without_a_successor_is_refused() {
+        let topic_id = Uuid::from_bytes([1; 16]);
+        let mut image = MetadataImage::default();
+        let topic = TopicRecord { topic_id, name: "orders".to_owned() };
+        image.replay(&topic.into()).unwrap();
+        let partition = PartitionRecord {
+            topic_id,
+            partition_index: 0,
+            replicas: vec![1],
+            directories: vec![Uuid::ZERO],
+            in_sync: vec![1],
+            eligible: vec![],
+            leader: Some(1),
+            leader_epoch: i32::MAX,
+            partition_epoch: 0,
+        };
+        image.replay(&partition.into()).unwrap();
+        let (before, epoch) = (image.clone(), i64::from(i32::MAX));
+        let change = PartitionChangeRecord {
+            topic_id,
+            partition_index: 0,
+            leader: NewLeader::Nobody,
+            in_sync: Some(vec![]),
+            eligible: None,
+        };
+        assert_eq!(image.replay(&change.into()), Err(ReplayError::LastEpoch { epoch }));
+        assert_eq!(image, before);
+    }
 }
