@@ -41,7 +41,11 @@ impl LogState {
         if version.parse() != Ok(VERSION) {
             return None;
         }
-        let log_start_offset = lines.next()?.strip_prefix("log_start_offset: ")?.parse().ok()?;
+        let log_start_offset: i64 =
+            lines.next()?.strip_prefix("log_start_offset: ")?.parse().ok()?;
+        if !(0..i64::MAX).contains(&log_start_offset) {
+            return None;
+        }
         let epochs = lines
             .map(|line| parse_epoch(line.strip_prefix("epoch: ")?))
             .collect::<Option<Vec<_>>>()?;
@@ -97,6 +101,14 @@ mod tests {
         }
         for size in 0..bytes.len() {
             assert_eq!(LogState::decode(&bytes[..size]), None, "size {size}");
+        }
+    }
+
+    #[test]
+    fn a_log_does_not_start_where_no_record_can_be() {
+        for log_start_offset in [-1, i64::MAX] {
+            let state = LogState { log_start_offset, ..LogState::default() };
+            assert_eq!(LogState::decode(&state.encode()), None, "{log_start_offset}");
         }
     }
 
