@@ -40,6 +40,8 @@ pub use image::{
 };
 pub use placement::TooFewBrokers;
 pub use producer_ids::{NoProducerIds, ProducerIdBlock};
+#[cfg(fuzzing)]
+pub use quorum::fuzzing;
 pub use quorum::{NotLeader, QuorumError, QuorumStatus};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};
 pub use topic_name::{TopicNameError, check_topic_name};

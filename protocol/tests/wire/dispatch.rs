@@ -19,9 +19,14 @@ impl Kind {
         ApiKey::ALL.iter().flat_map(|api| [Self::Request(*api), Self::Response(*api)])
     }
 
-    /// Everything, with what travels inside other messages and records.
+    /// Everything.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        Self::of_all_apis().chain(DATA.map(Self::Data))
+        Self::of_all_apis().chain(Self::of_data())
+    }
+
+    /// What travels inside other messages and records.
+    pub(crate) fn of_data() -> impl Iterator<Item = Self> {
+        DATA.into_iter().map(Self::Data)
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Self> {

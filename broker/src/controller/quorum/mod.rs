@@ -12,6 +12,8 @@ mod snapshot;
 mod state_machine;
 mod types;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(test)]
 mod tests;
 
