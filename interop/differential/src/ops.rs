@@ -47,12 +47,18 @@ pub(crate) fn matching(part: &str) -> Vec<Operation> {
 /// Topics that exist from the start, with their partition counts.
 pub(crate) const TOPICS: [(&str, i32); 3] = [("one", 1), ("three", 3), ("compacted", 1)];
 
+/// What the topics keep: everything, since the records are dated in the past, and retention would
+/// delete them on each side when it gets to it.
+pub(crate) const KEEP: (&str, &str) = ("retention.ms", "-1");
+
 /// Creates the topics and the offsets topic, and learns their ids.
 pub(crate) fn set_scene(pair: &mut Pair, random: &mut Random) -> Result<()> {
     for (name, partitions) in TOPICS {
         topics::create(pair, name, partitions)?;
     }
     groups::create_offsets_topic(pair)?;
+    groups::await_coordinators(pair)?;
+    data::await_producer_ids(pair)?;
     metadata::learn_topic_ids(pair)?;
     data::fill(pair, random)
 }

@@ -69,20 +69,34 @@ impl Pair {
     }
 }
 
-/// The lines in which two renderings differ, each as "flumen | kafka".
+/// The lines in which two renderings differ, as "flumen | kafka".
 fn differing_lines(flumen: &str, kafka: &str) -> Vec<String> {
-    const SHOWN: usize = 4;
-    if flumen.lines().count() != kafka.lines().count() {
-        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        return vec![format!("{}\n       | {}", flat(flumen), flat(kafka))];
+    const SHOWN: usize = 6;
+    let (flumen, kafka): (Vec<_>, Vec<_>) = (flumen.lines().collect(), kafka.lines().collect());
+    if flumen.len() != kafka.len() {
+        return vec![differing_middle(&flumen, &kafka)];
     }
     flumen
-        .lines()
-        .zip(kafka.lines())
+        .iter()
+        .zip(&kafka)
         .filter(|(a, b)| a != b)
         .take(SHOWN)
         .map(|(a, b)| format!("{} | {}", a.trim(), b.trim()))
         .collect()
+}
+
+/// What stands between the first and the last line that differ, with a few lines before.
+fn differing_middle(flumen: &[&str], kafka: &[&str]) -> String {
+    const CONTEXT: usize = 3;
+    let same = flumen.iter().zip(kafka).take_while(|(a, b)| a == b).count();
+    let start = same.saturating_sub(CONTEXT);
+    let pairs_from_end = flumen[same..].iter().rev().zip(kafka[same..].iter().rev());
+    let end = pairs_from_end.take_while(|(a, b)| a == b).count();
+    let flat = |lines: &[&str]| {
+        let words = lines[start..lines.len() - end].iter().map(|line| line.trim());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    format!("… {}\n       | … {}", flat(flumen), flat(kafka))
 }
 
 #[derive(Debug)]

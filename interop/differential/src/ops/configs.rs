@@ -9,7 +9,7 @@ use flumen_protocol::messages::describe_configs::{
 use flumen_protocol::messages::incremental_alter_configs as incremental;
 use flumen_protocol::messages::list_config_resources::ListConfigResourcesRequest;
 
-use super::{mask_text, topic_name, version_of};
+use super::{KEEP, mask_text, topic_name, version_of};
 use crate::pair::Pair;
 use crate::random::Random;
 
@@ -61,6 +61,22 @@ fn mask_described(response: &mut DescribeConfigsResponse) {
         result.configs.sort_by(|a, b| a.name.cmp(&b.name));
         for config in &mut result.configs {
             mask_text(&mut config.documentation);
+            match config.name.as_str() {
+                // Flumen bounds what a batch may unpack to by default; Kafka does not.
+                "max.decompressed.message.bytes" => {
+                    config.value = None;
+                    for synonym in &mut config.synonyms {
+                        synonym.value = None;
+                    }
+                }
+                // Kafka writes it down as a cluster's default when it formats its disk, Flumen
+                // derives it from the number of replicas.
+                "min.insync.replicas" => {
+                    config.config_source = 0;
+                    config.synonyms.clear();
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -72,7 +88,10 @@ pub(super) fn alter_configs(pair: &mut Pair, random: &mut Random) -> Result<()> 
         resources: vec![alter::AlterConfigsResource {
             resource_type,
             resource_name,
-            configs: vec![alter::AlterableConfig { name: name.to_owned(), value }],
+            // Replaces all settings, so it has to say again what the scene rests on.
+            configs: [(KEEP.0, Some(KEEP.1.to_owned())), (name, value)]
+                .map(|(name, value)| alter::AlterableConfig { name: name.to_owned(), value })
+                .to_vec(),
         }],
         validate_only: random.one_in(2),
     };
@@ -110,12 +129,20 @@ pub(super) fn incremental_alter_configs(pair: &mut Pair, random: &mut Random) ->
         validate_only: random.one_in(2),
     };
     let version = version_of(ApiKey::IncrementalAlterConfigs, random);
+    let operations = request.resources.iter().flat_map(|resource| &resource.configs);
+    let is_known = operations.clone().all(|config| (0..=3).contains(&config.config_operation));
     pair.ask(
         version,
         |_| request.clone(),
         |response| {
             for resource in &mut response.responses {
                 mask_text(&mut resource.error_message);
+                // Kafka trips over an operation it does not know and says UNKNOWN_SERVER_ERROR
+                // without words; Flumen says what is wrong.
+                if !is_known && resource.error_code != 0 {
+                    resource.error_code = -1;
+                    resource.error_message = None;
+                }
             }
         },
     )?;

@@ -1,6 +1,9 @@
 //! Joins, commits and leaves, rightly and wrongly.
 
-use anyhow::Result;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use flumen_protocol::ApiKey;
 use flumen_protocol::Uuid;
@@ -29,10 +32,13 @@ use flumen_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAs
 use super::{mask_text, partition_index, sound_topic_name, version_of};
 use crate::pair::Pair;
 use crate::random::Random;
-use crate::side::Side;
+use crate::side::{Outcome, Side};
 
 /// Groups without members, in which offsets are committed.
 const SIMPLE: [&str; 3] = ["simple-a", "simple-b", "never-used"];
+
+/// A group that nobody ever gets into.
+const REFUSED: &str = "refused";
 
 /// Asks for a coordinator until there is one: the first question creates the offsets topic.
 pub(super) fn create_offsets_topic(pair: &mut Pair) -> Result<()> {
@@ -41,11 +47,29 @@ pub(super) fn create_offsets_topic(pair: &mut Pair) -> Result<()> {
     for side in [&mut pair.flumen, &mut pair.kafka] {
         for attempt in 0.. {
             match side.call(&request, 2)? {
-                crate::side::Outcome::Answer(answer) if answer.error_code == 0 => break,
-                _ if attempt < ATTEMPTS => {
-                    std::thread::sleep(std::time::Duration::from_millis(100));
+                Outcome::Answer(answer) if answer.error_code == 0 => break,
+                _ if attempt < ATTEMPTS => sleep(Duration::from_millis(100)),
+                other => bail!("{} finds no coordinator: {other:?}", side.name),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks about a group in each partition of the offsets topic until its coordinator has loaded it.
+pub(super) fn await_coordinators(pair: &mut Pair) -> Result<()> {
+    const ATTEMPTS: u32 = 300;
+    const NOT_READY: [i16; 3] = [14, 15, 16];
+    // A name of one letter has its code as Java's hash, so fifty in a row meet all fifty partitions.
+    for letter in '0'..='b' {
+        let request = HeartbeatRequest { group_id: letter.to_string(), ..Default::default() };
+        for side in [&mut pair.flumen, &mut pair.kafka] {
+            for attempt in 0.. {
+                match side.call(&request, 0)? {
+                    Outcome::Answer(answer) if !NOT_READY.contains(&answer.error_code) => break,
+                    _ if attempt < ATTEMPTS => sleep(Duration::from_millis(100)),
+                    other => bail!("{} has no coordinator for {letter}: {other:?}", side.name),
                 }
-                other => anyhow::bail!("{} finds no coordinator: {other:?}", side.name),
             }
         }
     }
@@ -226,13 +250,17 @@ pub(super) fn list_groups(pair: &mut Pair, random: &mut Random) -> Result<()> {
         version,
         |_| request.clone(),
         |response| {
+            // Kafka keeps a group that a refused join has named until its next round of cleaning.
+            response.groups.retain(|group| group.group_id != REFUSED);
             response.groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         },
     )?;
     Ok(())
 }
 
+/// Member ids are random, and Kafka answers partition by partition of the offsets topic.
 fn mask_described(response: &mut DescribeGroupsResponse) {
+    response.groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
     for group in &mut response.groups {
         mask_text(&mut group.error_message);
         for member in &mut group.members {
@@ -309,7 +337,7 @@ fn mask_joined(response: &mut JoinGroupResponse) {
 /// Joins that are refused at once.
 pub(super) fn join(pair: &mut Pair, random: &mut Random) -> Result<()> {
     let version = version_of(ApiKey::JoinGroup, random);
-    let good = join_request("refused", "", version);
+    let good = join_request(REFUSED, "", version);
     let request = match random.choose(&[0, 1, 2, 3, 4, 5]) {
         0 => JoinGroupRequest { group_id: String::new(), ..good },
         1 => JoinGroupRequest { session_timeout_ms: 1, ..good },

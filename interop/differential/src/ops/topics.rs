@@ -11,7 +11,7 @@ use flumen_protocol::messages::create_topics::{
 use flumen_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use flumen_protocol::messages::elect_leaders::{ElectLeadersRequest, TopicPartitions};
 
-use super::{mask_text, partition_index, topic_name, version_of};
+use super::{KEEP, mask_text, partition_index, topic_name, version_of};
 use crate::pair::Pair;
 use crate::random::Random;
 
@@ -25,7 +25,7 @@ pub(super) fn create(pair: &mut Pair, name: &str, partitions: i32) -> Result<()>
             name: name.to_owned(),
             num_partitions: partitions,
             replication_factor: 1,
-            configs: vec![config("cleanup.policy", Some(policy))],
+            configs: vec![config("cleanup.policy", Some(policy)), config(KEEP.0, Some(KEEP.1))],
             ..Default::default()
         }],
         timeout_ms: TIMEOUT_MS,
