@@ -203,7 +203,8 @@ impl GroupShard {
                 }
             }
         }
-        if group.state == GroupState::Empty && group.stored.is_some() && !is_any_left {
+        let is_kept_for_offsets = group.stored.is_some() || group.is_void();
+        if group.state == GroupState::Empty && is_kept_for_offsets && !is_any_left {
             tombstones.push(records::group_tombstone(&group.id));
         }
         tombstones

@@ -66,6 +66,7 @@ impl GroupShard {
             let is_known = is_first_join || self.groups.contains_key(&group_id);
             (!is_known).then_some(GroupError::UnknownMember)
         });
+        let was_void = self.is_void(&group_id);
         let mut turn = Turn { now, config: &self.config, timers: &mut self.timers, effects };
         if let Some(error) = refusal {
             turn.refuse_join(ticket, error, request.member_id);
@@ -75,7 +76,9 @@ impl GroupShard {
             .entry(group_id.clone())
             .or_insert_with(|| Group::new(group_id.clone()))
             .join(ticket, request, &mut turn);
-        self.forget_if_void(&group_id);
+        if !was_void {
+            self.forget_if_void(&group_id);
+        }
     }
 
     fn check_join(&self, request: &JoinRequest) -> Result<(), GroupError> {
@@ -99,16 +102,13 @@ impl GroupShard {
         request: SyncRequest,
         effects: &mut GroupEffects,
     ) {
-        let error = if request.group_id.is_empty() {
-            GroupError::InvalidGroupId
-        } else {
-            GroupError::UnknownMember
-        };
         let group_id = request.group_id.clone();
         let mut turn = Turn { now, config: &self.config, timers: &mut self.timers, effects };
         match self.groups.get_mut(&group_id) {
+            // Offsets can be kept under no name, but nobody can be a member there.
+            _ if group_id.is_empty() => turn.refuse_sync(ticket, GroupError::InvalidGroupId),
             Some(group) => group.sync(ticket, request, &mut turn),
-            None => turn.refuse_sync(ticket, error),
+            None => turn.refuse_sync(ticket, GroupError::UnknownMember),
         }
     }
 
@@ -166,10 +166,7 @@ impl GroupShard {
                 .map(|&partition| records::offset_tombstone(group_id, topic, partition));
             effects.records.extend(tombstones);
         }
-        if group.stored.is_some() {
-            effects.records.push(records::group_tombstone(group_id));
-        }
-        self.forget_if_void(group_id);
+        effects.records.push(records::group_tombstone(group_id));
         Ok(())
     }
 
@@ -181,16 +178,22 @@ impl GroupShard {
         effects: &mut GroupEffects,
         rules: impl FnOnce(&mut Group, &mut Turn<'_>) -> R,
     ) -> Option<R> {
+        let was_void = self.is_void(group_id);
         let group = self.groups.get_mut(group_id)?;
         let mut turn = Turn { now, config: &self.config, timers: &mut self.timers, effects };
         let result = rules(group, &mut turn);
-        self.forget_if_void(group_id);
+        if !was_void {
+            self.forget_if_void(group_id);
+        }
         Some(result)
     }
 
+    fn is_void(&self, group_id: &str) -> bool {
+        self.groups.get(group_id).is_some_and(Group::is_void) && !self.offsets.has_group(group_id)
+    }
+
     fn forget_if_void(&mut self, group_id: &str) {
-        let is_void = self.groups.get(group_id).is_some_and(Group::is_void);
-        if is_void && !self.offsets.has_group(group_id) {
+        if self.is_void(group_id) {
             self.groups.remove(group_id);
         }
     }
@@ -277,8 +280,8 @@ impl Shard for GroupShard {
                         .entry(group_id.clone())
                         .or_insert_with(|| Group::new(group_id.clone()));
                 }
+                // A group whose last offset is deleted stays, empty, until retention looks at it.
                 self.offsets.replay(&group_id, topic, partition, value);
-                self.forget_if_void(&group_id);
             }
             GroupRecord::Group { group_id, value: Some(value) } => {
                 self.groups

@@ -142,6 +142,22 @@ fn an_offset_of_a_topic_created_anew_is_not_found() {
     assert_eq!(script.committed(TOPIC), Some(5));
     assert!(script.run(|shard, _, effects| shard.on_topic_deleted(TOPIC, TOPIC_ID, effects)));
     assert!(!script.run(|shard, _, effects| shard.on_topic_deleted(TOPIC, TOPIC_ID, effects)));
+    assert_eq!(script.state(), GroupState::Empty, "the group stays until retention looks at it");
+    script.advance(3_600_000);
+    assert!(script.shard.groups.is_empty());
+}
+
+#[test]
+fn a_group_whose_offsets_were_deleted_stays_until_retention_looks_at_it() {
+    let mut script = Script::new();
+    script.commit(commit_request("", -1, TOPIC, 5)).unwrap();
+    assert_eq!(script.delete_offset(TOPIC), Ok(()));
+    assert_eq!(script.delete_offset(TOPIC), Ok(()), "the group is still there");
+    let unknown =
+        script.run(|shard, now, effects| shard.heartbeat(now, GROUP, "nobody", None, 0, effects));
+    assert_eq!(unknown, Err(GroupError::UnknownMember));
+    assert_eq!(script.state(), GroupState::Empty);
+    assert_eq!(script.delete_group(), Ok(()));
     assert!(script.shard.groups.is_empty());
 }
 
