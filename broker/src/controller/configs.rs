@@ -118,27 +118,47 @@ fn alter_resource(
         };
     };
     let before = image.configs(&resource);
-    let after = match alteration {
+    // In Kafka's order, which decides what a request hears that is wrong in more than one way: the
+    // steps, the form of a topic's name, the values, and only then whether there is such a topic.
+    let mut after = match alteration {
+        Alteration::Replace(_) => Configs::new(),
+        Alteration::Steps(_) => Configs::clone(&before),
+    };
+    let mut set = BTreeSet::new();
+    match alteration {
         Alteration::Replace(all) => {
-            let mut after = Configs::new();
             for (name, value) in all {
-                let value = value.as_deref().unwrap_or_default();
-                after.insert(name.clone(), check_value(&resource, name, value)?);
+                after.insert(name.clone(), value.clone().unwrap_or_default());
+                set.insert(name);
             }
-            after
         }
         Alteration::Steps(steps) => {
-            let mut after = Configs::clone(&before);
             for step in steps {
                 apply(&resource, step, &mut after)?;
+                set.insert(&step.name);
             }
-            after
         }
-    };
-    if matches!(resource, ConfigResource::Topic(_)) {
+    }
+    if let ConfigResource::Topic(name) = &resource {
+        check_altered_name(name)?;
+    }
+    for (name, value) in after.iter_mut().filter(|(name, _)| set.contains(name)) {
+        *value = check_value(&resource, name, value)?;
+    }
+    if let ConfigResource::Topic(name) = &resource {
         check_topic_rules(&after)?;
+        if image.topic(name).is_none() {
+            return Err(AlterConfigError::UnknownTopic { name: name.clone() });
+        }
     }
     Ok(differences(&resource, &before, &after))
+}
+
+fn check_altered_name(topic: &str) -> Result<(), AlterConfigError> {
+    if topic.is_empty() {
+        return Err(AlterConfigError::DefaultTopic);
+    }
+    Ok(check_topic_name(topic)?)
 }
 
 impl Alteration {
@@ -167,21 +187,14 @@ fn check_form(alteration: &Alteration) -> Result<(), AlterConfigError> {
     missing.map_or(Ok(()), |name| Err(AlterConfigError::NoValue { name: name.clone() }))
 }
 
-/// The resource a request means; `None` for the loggers of a broker, which have no settings here.
+/// The resource a request means, of which a topic need not exist; `None` for the loggers of a broker, which have no settings here.
 fn resolve(
     image: &MetadataImage,
     resource: &ResourceName,
 ) -> Result<Option<ConfigResource>, AlterConfigError> {
     let name = resource.name.clone();
     Ok(Some(match resource.kind {
-        2 if name.is_empty() => return Err(AlterConfigError::DefaultTopic),
-        2 => {
-            check_topic_name(&name)?;
-            if image.topic(&name).is_none() {
-                return Err(AlterConfigError::UnknownTopic { name });
-            }
-            ConfigResource::Topic(name)
-        }
+        2 => ConfigResource::Topic(name),
         4 if name.is_empty() => ConfigResource::Cluster,
         4 => ConfigResource::Broker(broker_id(image, &name)?),
         8 => {
@@ -242,7 +255,7 @@ fn apply(
             return Err(AlterConfigError::UnknownOperation { name: name.clone(), operation });
         }
     };
-    configs.insert(name.clone(), check_value(resource, name, &value)?);
+    configs.insert(name.clone(), value);
     Ok(())
 }
 

@@ -181,18 +181,19 @@ fn place_automatically(
     config: &BrokerConfig,
     rng: &dyn Rng,
 ) -> Result<Vec<Vec<i32>>, CreateTopicError> {
-    let count = match topic.num_partitions {
-        -1 => config.log.num_partitions,
-        count => count,
-    };
-    let count =
-        usize::try_from(count).ok().filter(|n| *n > 0).ok_or(CreateTopicError::Partitions)?;
+    // Kafka looks at the replication factor first, so a request wrong in both hears of that.
     let replicas = match topic.replication_factor {
         -1 => config.replication.replication_factor(image.live_brokers().count()),
         replicas => replicas,
     };
     let replicas = usize::try_from(replicas).ok().filter(|replicas| *replicas > 0);
     let replicas = replicas.ok_or(CreateTopicError::ReplicationFactor)?;
+    let count = match topic.num_partitions {
+        -1 => config.log.num_partitions,
+        count => count,
+    };
+    let count =
+        usize::try_from(count).ok().filter(|n| *n > 0).ok_or(CreateTopicError::Partitions)?;
     // The remainder alone counts, so the upper half of the number may go.
     let start = usize::try_from(rng.next_u64() >> 32).unwrap_or_default();
     Ok(place(image, count, replicas, start)?)

@@ -123,6 +123,11 @@ fn every_kind_of_resource_has_its_rules() {
         (TOPIC, "nope", "retention.ms", "1", UnknownTopicOrPartition),
         (TOPIC, "", "retention.ms", "1", InvalidRequest),
         (TOPIC, "a/b", "retention.ms", "1", InvalidTopicException),
+        // Wrong in more than one way: the name's form comes before the value, the topic last.
+        (TOPIC, "nope", "retention.ms", "soon", InvalidConfig),
+        (TOPIC, "nope", "no.such.config", "1", InvalidConfig),
+        (TOPIC, "", "retention.ms", "soon", InvalidRequest),
+        (TOPIC, "a/b", "retention.ms", "soon", InvalidTopicException),
         (TOPIC, "t", "retention.ms", "", InvalidConfig),
         (BROKER, "1", "log.retention.ms", "5000", None),
         (BROKER, "", "log.retention.ms", "5000", None),
@@ -149,6 +154,16 @@ fn every_kind_of_resource_has_its_rules() {
         let alteration = steps(&[(setting, SET, Some(value))]);
         let code = alter(&mut image(), resource(kind, name), alteration);
         assert_eq!(code, expected, "{kind} {name} {setting}={value}");
+    }
+}
+
+/// Kafka takes the steps before it looks at the topic's name.
+#[test]
+fn a_step_that_cannot_be_taken_hides_what_is_wrong_with_the_name() {
+    for name in ["", "a/b", "nope"] {
+        let extended = steps(&[("retention.ms", APPEND, Some("1"))]);
+        let code = alter(&mut image(), resource(TOPIC, name), extended);
+        assert_eq!(code, ErrorCode::InvalidConfig, "{name:?}");
     }
 }
 

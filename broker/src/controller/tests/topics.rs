@@ -82,6 +82,7 @@ fn numbers_are_checked() {
     check(&[sized("t", 1, 0)], &[InvalidReplicationFactor]);
     check(&[sized("t", 1, -2)], &[InvalidReplicationFactor]);
     check(&[sized("t", 1, 2)], &[InvalidReplicationFactor]);
+    check(&[sized("t", -2, 0)], &[InvalidReplicationFactor]);
     check(&[sized("t", 10_001, 1)], &[PolicyViolation]);
     check(&[sized("t", i32::MAX, 1), sized("u", i32::MAX, 1)], &[PolicyViolation; 2]);
     check(&[sized("t", 6000, 1), sized("u", 4000, 1)], &[None, None]);
