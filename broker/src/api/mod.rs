@@ -42,6 +42,7 @@ mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod produced_batch;
 mod sync_group;
 
 use std::sync::Arc;

@@ -16,12 +16,11 @@ use flumen_protocol::messages::produce::{
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
     TopicProduceResponse,
 };
-use flumen_protocol::records::BatchHeader;
-use flumen_protocol::records::compression::Compression;
 use flumen_protocol::{ApiKey, ErrorCode, Records};
 use flumen_storage::AppendOrigin;
 
 use super::error::{WireError, has_reached_log, record_errors};
+use super::produced_batch::{self, Refusal};
 use super::{Call, Context, Staged};
 use crate::clock::within;
 use crate::controller::is_internal_topic;
@@ -29,9 +28,6 @@ use crate::partition::{Committed, Partition};
 
 /// The client that may write internal topics: Kafka's own administration tools name themselves so.
 const ADMIN_CLIENT: &str = "__admin_client";
-
-/// The first version whose clients understand zstd (KIP-110).
-const ZSTD_VERSION: i16 = 7;
 
 const ACKS_ALL: i16 = -1;
 
@@ -41,6 +37,7 @@ pub(super) fn start(
     request: ProduceRequest,
 ) -> Staged<ProduceResponse> {
     let ProduceRequest { transactional_id, acks, timeout_ms, topic_data } = request;
+    let refusal = produced_batch::check_request(&topic_data).err();
     let mut stage = StageOne {
         ctx,
         call,
@@ -49,9 +46,13 @@ pub(super) fn start(
         now_ms: ctx.seams.clock.wall_ms(),
         waiting: Vec::new(),
     };
-    let responses = topic_data.into_iter().enumerate().map(|(t, data)| stage.topic(t, data));
-    let mut response =
-        ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() };
+    let responses = match refusal {
+        Some(refusal) => topic_data.into_iter().map(|topic| refused(topic, refusal)).collect(),
+        None => {
+            topic_data.into_iter().enumerate().map(|(t, topic)| stage.topic(t, topic)).collect()
+        }
+    };
+    let mut response = ProduceResponse { responses, ..ProduceResponse::default() };
     let waiting = std::mem::take(&mut stage.waiting);
     count_errors(ctx, &response);
     add_leaders(ctx, call, &mut response);
@@ -167,9 +168,6 @@ impl StageOne<'_> {
         data: PartitionProduceData,
     ) -> PartitionProduceResponse {
         let index = data.index;
-        if let Err(error) = self.may_append(partition) {
-            return failed(index, error, None);
-        }
         let bytes = match data.records {
             Some(Records::Bytes(bytes)) => bytes,
             Some(Records::Segments(_)) | None => {
@@ -177,8 +175,11 @@ impl StageOne<'_> {
                 return failed(index, ErrorCode::InvalidRecord, Some(message.to_owned()));
             }
         };
-        if let Err((error, message)) = self.check_batch(&bytes) {
+        if let Err((error, message)) = produced_batch::check_batch(&bytes, self.call.version) {
             return failed(index, error, Some(message.to_owned()));
+        }
+        if let Err(error) = self.may_append(partition) {
+            return failed(index, error, None);
         }
         let needs_all = self.acks == ACKS_ALL;
         match partition.append(bytes, AppendOrigin::Client, needs_all, self.now_ms) {
@@ -236,20 +237,15 @@ impl StageOne<'_> {
     fn is_admin(&self) -> bool {
         self.call.client_id.as_deref() == Some(ADMIN_CLIENT)
     }
+}
 
-    /// What depends on the version of the request; all other rules are the log's.
-    fn check_batch(&self, bytes: &[u8]) -> Result<(), (ErrorCode, &'static str)> {
-        let Ok(header) = BatchHeader::parse(bytes) else { return Ok(()) };
-        if header.compression() == Compression::Zstd && self.call.version < ZSTD_VERSION {
-            let message = "records compressed with zstd need version 7 of this request";
-            return Err((ErrorCode::UnsupportedCompressionType, message));
-        }
-        if header.is_transactional() {
-            let message = "transactions are not served";
-            return Err((ErrorCode::TransactionalIdAuthorizationFailed, message));
-        }
-        Ok(())
-    }
+/// Answers a topic of a request that is refused as a whole.
+fn refused(topic: TopicProduceData, (error, message): Refusal) -> TopicProduceResponse {
+    let TopicProduceData { name, topic_id, partition_data } = topic;
+    let partitions = partition_data.into_iter();
+    let partition_responses =
+        partitions.map(|data| failed(data.index, error, Some(message.to_owned()))).collect();
+    TopicProduceResponse { name, topic_id, partition_responses }
 }
 
 fn failed(index: i32, error: ErrorCode, message: Option<String>) -> PartitionProduceResponse {
