@@ -80,12 +80,13 @@ fn lookup(
     asked: &ListOffsetsPartition,
     isolation: Isolation,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-    let partition =
-        ctx.partitions.find(topic, asked.partition_index).map_err(|error| error.code())?;
-    partition.check_epoch(asked.current_leader_epoch).map_err(|error| error.code())?;
+    // What cannot be asked for is refused for topics that are not there as well.
     let query = TimestampQuery::from_timestamp(asked.timestamp)
         .filter(|query| first_version(*query) <= version)
         .ok_or(ErrorCode::UnsupportedVersion)?;
+    let partition =
+        ctx.partitions.find(topic, asked.partition_index).map_err(|error| error.code())?;
+    partition.check_epoch(asked.current_leader_epoch).map_err(|error| error.code())?;
     let found = partition.offset_for(query, isolation).map_err(|error| error.code())?;
     Ok(ListOffsetsPartitionResponse {
         partition_index: asked.partition_index,
