@@ -1,6 +1,6 @@
 //! CreatePartitions (key 37), v0–v3. Adds partitions to topics; one result per topic.
 //! v2 flexible encoding · v3 quota on partition changes (KIP-599).
-//! Differs from Kafka: an unknown topic gets a message as well.
+//! Differs from Kafka: nothing known.
 
 use flumen_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
@@ -8,6 +8,7 @@ use flumen_protocol::messages::create_partitions::{
 
 use super::error::WireError;
 use super::{Call, Context};
+use crate::controller::CreatePartitionsError;
 
 pub(super) async fn handle(
     ctx: &Context,
@@ -22,6 +23,10 @@ pub(super) async fn handle(
             .into_iter()
             .map(|(name, added)| match added {
                 Ok(()) => CreatePartitionsTopicResult { name, ..Default::default() },
+                // As in Kafka, the code alone says it.
+                Err(error @ CreatePartitionsError::UnknownTopic { .. }) => {
+                    CreatePartitionsTopicResult { error_message: None, ..failure(name, &error) }
+                }
                 Err(error) => failure(name, &error),
             })
             .collect(),

@@ -53,6 +53,8 @@ fn answer(
         num_partitions: i32::try_from(created.partitions).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(created.replication_factor).unwrap_or(i16::MAX),
         configs: Some(configs.collect()),
+        // The schema's default is an empty one.
+        error_message: None,
         ..Default::default()
     }
 }
