@@ -18,18 +18,39 @@ pub(super) async fn handle(
 ) -> ElectLeadersResponse {
     // Before version 1 only the preferred leader could be asked for.
     let code = if call.version == 0 { 0 } else { request.election_type };
-    let Some(election) = ElectionType::from_code(code) else {
-        return refusal(ErrorCode::InvalidRequest);
-    };
-    let topics = request
+    let topics: Option<Vec<(String, Vec<i32>)>> = request
         .topic_partitions
         .map(|topics| topics.into_iter().map(|topic| (topic.topic, topic.partitions)).collect());
+    if topics.as_ref().is_some_and(Vec::is_empty) {
+        return ElectLeadersResponse::default();
+    }
+    let Some(election) = ElectionType::from_code(code) else {
+        return unknown_election(code, topics.unwrap_or_default());
+    };
     match ctx.controller.elect_leaders(election, topics).await {
         Ok(elected) => ElectLeadersResponse {
             replica_election_results: elected.into_iter().map(topic_result).collect(),
             ..Default::default()
         },
         Err(error) => refusal(error.code()),
+    }
+}
+
+/// Refuses the request as a whole and, as Kafka does, each partition of it.
+fn unknown_election(code: i8, topics: Vec<(String, Vec<i32>)>) -> ElectLeadersResponse {
+    let error = ErrorCode::InvalidRequest;
+    let result = |partition_id| PartitionResult {
+        partition_id,
+        error_code: error.code(),
+        error_message: Some(format!("there is no election type {code}")),
+    };
+    let topic_result = |(topic, partitions): (String, Vec<i32>)| ReplicaElectionResult {
+        topic,
+        partition_result: partitions.into_iter().map(result).collect(),
+    };
+    ElectLeadersResponse {
+        replica_election_results: topics.into_iter().map(topic_result).collect(),
+        ..refusal(error)
     }
 }
 
