@@ -29,6 +29,7 @@ fn describe(ctx: &Context, topic: &str, partition_index: i32) -> PartitionRespon
             return PartitionResponse {
                 partition_index,
                 error_code: error.code().code(),
+                error_message: Some(error.to_string()),
                 ..Default::default()
             };
         }

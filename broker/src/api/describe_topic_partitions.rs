@@ -88,7 +88,8 @@ fn topic_answer(
 ) -> DescribeTopicPartitionsResponseTopic {
     DescribeTopicPartitionsResponseTopic {
         error_code: error.code(),
-        is_internal: is_internal_topic(&name),
+        // An answer that is an error says nothing else of the topic.
+        is_internal: error == ErrorCode::None && is_internal_topic(&name),
         name: Some(name),
         topic_authorized_operations: operations,
         ..Default::default()
