@@ -6,6 +6,7 @@ use std::io::Read;
 use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder;
+use zstd::zstd_safe;
 
 use super::snappy::SnappyReader;
 use super::{Compression, CompressionError};
@@ -27,6 +28,8 @@ pub struct Decompressor<'a> {
     source: Source<'a>,
     limit: usize,
     produced: usize,
+    /// What the payload says will come out, where its codec has a way to say so.
+    declared: Option<u64>,
 }
 
 enum Source<'a> {
@@ -58,7 +61,8 @@ impl<'a> Decompressor<'a> {
             Compression::Lz4 => Source::Reader(Box::new(lz4(data)?)),
             Compression::Zstd => Source::Reader(Box::new(zstd(data, limit)?)),
         };
-        Ok(Some(Self { codec, source, limit, produced: 0 }))
+        let declared = if codec == Compression::Zstd { zstd_declared_size(data)? } else { None };
+        Ok(Some(Self { codec, source, limit, produced: 0, declared }))
     }
 
     /// Fills the front of `output` and returns how much; 0 only at the end of the payload.
@@ -80,6 +84,10 @@ impl<'a> Decompressor<'a> {
         self.produced += size;
         if self.produced > limit {
             return Err(CompressionError::OutputLimit { codec, limit });
+        }
+        let is_short = self.declared.is_some_and(|declared| declared != self.produced as u64);
+        if size == 0 && !output.is_empty() && is_short {
+            return Err(CompressionError::Malformed { codec });
         }
         Ok(size)
     }
@@ -143,4 +151,21 @@ fn zstd(
         .window_log_max(window_log.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX))
         .map_err(malformed)?;
     Ok(decoder)
+}
+
+/// The sizes that all frames declare, together; `None` if one does not.
+///
+/// Decoders that are given the whole frame hold it to its word, and streaming ones do not if an
+/// empty block ends it: a batch that only some consumers can read must not get into a log.
+fn zstd_declared_size(data: &[u8]) -> Result<Option<u64>, CompressionError> {
+    const MALFORMED: CompressionError = CompressionError::Malformed { codec: Compression::Zstd };
+    let mut total = Some(0_u64);
+    let mut rest = data;
+    while !rest.is_empty() {
+        let declared = zstd_safe::get_frame_content_size(rest).map_err(|_malformed| MALFORMED)?;
+        total = total.zip(declared).and_then(|(total, declared)| total.checked_add(declared));
+        let size = zstd_safe::find_frame_compressed_size(rest).map_err(|_code| MALFORMED)?;
+        rest = rest.get(size..).filter(|_| size > 0).ok_or(MALFORMED)?;
+    }
+    Ok(total)
 }

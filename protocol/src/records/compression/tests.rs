@@ -93,6 +93,23 @@ fn a_zstd_frame_that_asks_for_a_huge_window_is_refused() {
 }
 
 #[test]
+fn a_zstd_frame_shorter_than_it_declares_is_refused_in_any_pieces() {
+    // Declares two bytes, and has one empty block.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 2, 1, 0, 0];
+    let malformed = CompressionError::Malformed { codec: Compression::Zstd };
+    let whole = decompress(Compression::Zstd, Bytes::copy_from_slice(&frame), 100);
+    assert_eq!(whole, Err(malformed));
+    let mut decompressor = Decompressor::new(Compression::Zstd, &frame, 100).unwrap().unwrap();
+    assert_eq!(decompressor.fill(&mut [0]), Err(malformed));
+
+    // Frames that follow each other are one payload.
+    let content = compressible(1000);
+    let frame = compress(Compression::Zstd.into(), content.clone());
+    let twice = decompress(Compression::Zstd, [&frame[..], &frame[..]].concat().into(), 2000);
+    assert_eq!(twice.unwrap(), [&content[..], &content[..]].concat());
+}
+
+#[test]
 fn lz4_frames_that_java_cannot_read_are_refused() {
     let linked = FrameInfo::new().block_mode(BlockMode::Linked);
     let mut encoder = FrameEncoder::with_frame_info(linked, Vec::new());
