@@ -57,10 +57,13 @@ mod tests {
         assert_eq!(violations(&sound()), Vec::<String>::new());
     }
 
+    /// The invariant that must find it, and the damage.
+    type Damage = (&'static str, fn(&mut History));
+
     /// Each invariant finds the damage it is there for.
     #[test]
     fn each_damage_is_found_by_its_invariant() {
-        let damages: &[(&str, fn(&mut History))] = &[
+        let damages: &[Damage] = &[
             ("acknowledged records survive", |history| {
                 history.logs.insert(0, vec![(0, 10)]);
             }),
