@@ -26,7 +26,8 @@ pub struct AppendInfo {
     pub first_offset: i64,
     /// Offset of the last record.
     pub last_offset: i64,
-    /// The timestamp all records got, where the topic uses the time of the append.
+    /// The timestamp all records got, where the topic uses the time of the append; of a duplicate
+    /// always the newest in the original, as Kafka has it.
     pub log_append_time: Option<i64>,
     /// Where the log starts.
     pub log_start_offset: i64,
@@ -104,8 +105,7 @@ impl PartitionLog {
         AppendInfo {
             first_offset: batch.first_offset(),
             last_offset: batch.last_offset,
-            log_append_time: (self.config.timestamp_type == TimestampType::LogAppendTime)
-                .then_some(batch.timestamp),
+            log_append_time: Some(batch.timestamp),
             log_start_offset: self.log_start_offset,
             duplicate: true,
             size: 0,

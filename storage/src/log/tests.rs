@@ -157,6 +157,7 @@ fn a_retry_gets_the_offsets_of_the_first_attempt() {
         let retry = append(log, idempotent(7, 0, 5));
         assert!(retry.duplicate);
         assert_eq!(retry.first_offset, first.first_offset);
+        assert_eq!((first.log_append_time, retry.log_append_time), (None, Some(NOW_MS)));
         let gap = log.append_as_leader(idempotent(7, 20, 5), 0, AppendOrigin::Client, NOW_MS);
         assert!(matches!(gap, Err(AppendError::Producer(_))), "{gap:?}");
         assert_eq!(log.log_end_offset(), 13);
