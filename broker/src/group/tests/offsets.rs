@@ -133,6 +133,16 @@ fn metadata_that_is_too_long_spoils_its_partition_only() {
 }
 
 #[test]
+fn a_commit_of_which_nothing_is_kept_makes_a_group_until_retention_looks_at_it() {
+    let mut script = Script::with(|config| config.offset_metadata_max_bytes = 3);
+    let too_large = GroupError::OffsetMetadataTooLarge { size: 4, size_max: 3 };
+    assert_eq!(script.commit(commit_request("", -1, TOPIC, 5)), Err(too_large));
+    assert_eq!(script.state(), GroupState::Empty);
+    script.advance(3_600_000);
+    assert!(script.shard.groups.is_empty());
+}
+
+#[test]
 fn an_offset_of_a_topic_created_anew_is_not_found() {
     let mut script = Script::new();
     script.commit(commit_request("", -1, TOPIC, 5)).unwrap();
