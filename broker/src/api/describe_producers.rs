@@ -8,6 +8,7 @@ use flumen_protocol::messages::describe_producers::{
 
 use super::error::WireError;
 use super::{Call, Context};
+use crate::partition::LookupError;
 
 pub(super) async fn handle(
     ctx: &Context,
@@ -29,7 +30,8 @@ fn describe(ctx: &Context, topic: &str, partition_index: i32) -> PartitionRespon
             return PartitionResponse {
                 partition_index,
                 error_code: error.code().code(),
-                error_message: Some(error.to_string()),
+                // As in Kafka, of a partition that is missing the code says enough.
+                error_message: (error == LookupError::UnknownTopic).then(|| error.to_string()),
                 ..Default::default()
             };
         }
