@@ -53,6 +53,7 @@ pub(crate) const KEEP: (&str, &str) = ("retention.ms", "-1");
 
 /// Creates the topics and the offsets topic, and learns their ids.
 pub(crate) fn set_scene(pair: &mut Pair, random: &mut Random) -> Result<()> {
+    metadata::compare_served_versions(pair)?;
     for (name, partitions) in TOPICS {
         topics::create(pair, name, partitions)?;
     }

@@ -74,7 +74,8 @@ impl Side {
         header.encode(&mut writer)?;
         request.encode(&mut writer, version)?;
         let frame = writer.finish()?.read()?;
-        let Some(answer) = self.exchange(&frame)? else { return Ok(Outcome::Closed) };
+        let exchanged = self.exchange(&frame).with_context(|| format!("{request:?} v{version}"));
+        let Some(answer) = exchanged? else { return Ok(Outcome::Closed) };
         let mut reader = Reader::new(answer);
         let header = ResponseHeader::decode(&mut reader, key, version)?;
         if header.correlation_id != self.correlation_id {

@@ -162,6 +162,7 @@ fn setting(random: &mut Random) -> (&'static str, Option<String>) {
         ("flush.ms", Some("soon")),
         ("flush.ms", None),
         ("segment.jitter.ms", Some("10")),
+        ("segment.bytes", Some("1")),
         ("cleanup.policy", Some("delete")),
         ("cleanup.policy", Some("shred")),
         ("retention.bytes", Some("1000000000")),

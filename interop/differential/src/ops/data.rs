@@ -413,6 +413,10 @@ pub(super) fn fetch_in_session(pair: &mut Pair, random: &mut Random) -> Result<(
     let Some((flumen, kafka)) = opened else { return Ok(()) };
     pair.flumen.session = (flumen.session_id, 1);
     pair.kafka.session = (kafka.session_id, 1);
+    if random.one_in(4) {
+        const NOBODYS: i32 = 424_242;
+        pair.ask(version, |side| fetch_request(side, version, &full, (NOBODYS, 1)), mask_fetched)?;
+    }
     for _ in 0..3 {
         let wants = match random.choose(&[0, 1, 2]) {
             0 => vec![],

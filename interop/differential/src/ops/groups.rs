@@ -421,11 +421,23 @@ pub(super) fn life_of_a_group(pair: &mut Pair, random: &mut Random) -> Result<()
         }],
         ..Default::default()
     };
-    pair.ask(sync_version, sync, |_| ())?;
-
-    let beat = |side: &Side| HeartbeatRequest {
+    // Strangers, whose requests must not disturb the group.
+    let stranger = |_: &Side| HeartbeatRequest {
         group_id: group.clone(),
         generation_id: generation,
+        member_id: "nobody".to_owned(),
+        group_instance_id: None,
+    };
+    pair.ask(version_of(ApiKey::Heartbeat, random), stranger, |_| ())?;
+    let mut incompatible = join_request(&group, "", version);
+    "unknown".clone_into(&mut incompatible.protocols[0].name);
+    pair.ask(version, |_| incompatible.clone(), mask_joined)?;
+    pair.ask(sync_version, sync, |_| ())?;
+
+    let age = random.choose(&[0, 0, 1]);
+    let beat = |side: &Side| HeartbeatRequest {
+        group_id: group.clone(),
+        generation_id: generation - age,
         member_id: side.member_id.clone(),
         group_instance_id: None,
     };

@@ -1,6 +1,6 @@
 //! Asks about the cluster and its topics.
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use flumen_protocol::messages::api_versions::ApiVersionsRequest;
 use flumen_protocol::messages::describe_cluster::DescribeClusterRequest;
 use flumen_protocol::messages::describe_topic_partitions as partitions;
@@ -12,6 +12,27 @@ use flumen_protocol::{ApiKey, Uuid};
 use super::{partition_index, topic_name, version_of};
 use crate::pair::Pair;
 use crate::random::Random;
+use crate::side::Outcome;
+
+/// Fails unless every API that Flumen serves is served in the versions in which Kafka serves it.
+pub(super) fn compare_served_versions(pair: &mut Pair) -> Result<()> {
+    let request = ApiVersionsRequest {
+        client_software_name: "client".to_owned(),
+        client_software_version: "1.0".to_owned(),
+        ..Default::default()
+    };
+    let mut served = Vec::new();
+    for side in [&mut pair.flumen, &mut pair.kafka] {
+        let Outcome::Answer(answer) = side.call(&request, 3)? else {
+            bail!("{} does not tell its versions", side.name);
+        };
+        served.push(answer.api_keys);
+    }
+    for api in &served[0] {
+        ensure!(served[1].contains(api), "Kafka serves this in other versions or not: {api:?}");
+    }
+    Ok(())
+}
 
 pub(super) fn api_versions(pair: &mut Pair, random: &mut Random) -> Result<()> {
     let (name, version) = random.choose(&[
