@@ -31,7 +31,7 @@ def main() -> int:
     print(f"{broker.name} on {broker.bootstrap}, {len(chosen)} stories", flush=True)
     try:
         clients = {client.name: client for client in all_clients(broker.bootstrap, work)}
-        stage = Stage(broker, clients, work)
+        stage = Stage(broker, clients, work, options.differential)
         for name, told in chosen:
             if time.monotonic() - began > TIME_S_MAX:
                 print(f"FAIL  the run took longer than {TIME_S_MAX} s; stopping before: {name}")
@@ -48,6 +48,9 @@ def arguments() -> argparse.Namespace:
     broker = parser.add_mutually_exclusive_group(required=True)
     broker.add_argument("--flumen", type=Path, metavar="BINARY", help="the flumen binary to test")
     broker.add_argument("--apache-kafka", action="store_true", help="prove the suite itself")
+    parser.add_argument(
+        "--differential", type=Path, metavar="BINARY", help="the program that compares two brokers"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="stories with TEXT in the name")
     return parser.parse_args()
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Sequence
 
 from .processes import Failed, run, wait_for
 
@@ -85,9 +86,10 @@ class Flumen(Broker):
 
     name = "flumen"
 
-    def __init__(self, binary: Path, work: Path) -> None:
+    def __init__(self, binary: Path, work: Path, settings: Sequence[str] = ()) -> None:
         super().__init__(work)
         self.binary = binary.resolve()
+        self.settings = settings
         self.log_root = work / "data"
 
     def start(self) -> None:
@@ -100,6 +102,8 @@ class Flumen(Broker):
             "--set", "auto.create.topics.enable=true",
             "--set", "group.initial.rebalance.delay.ms=0",
         ]
+        for setting in self.settings:
+            command += ["--set", setting]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output

@@ -25,6 +25,8 @@ class Stage:
     broker: Broker
     clients: dict[str, Client]
     work: Path
+    #: The program that compares two brokers, if it was built.
+    differential: Path | None = None
 
     @property
     def bootstrap(self) -> str:
