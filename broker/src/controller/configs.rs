@@ -187,7 +187,8 @@ fn check_form(alteration: &Alteration) -> Result<(), AlterConfigError> {
     missing.map_or(Ok(()), |name| Err(AlterConfigError::NoValue { name: name.clone() }))
 }
 
-/// The resource a request means, of which a topic need not exist; `None` for the loggers of a broker, which have no settings here.
+/// The resource a request means, of which a topic need not exist; `None` for the loggers of a
+/// broker, which have no settings here.
 fn resolve(
     image: &MetadataImage,
     resource: &ResourceName,

@@ -25,6 +25,7 @@ const TOKIO: &[&str] = &[
     "tools/",
     "sim/",
     "benches/",
+    "fuzz/src/",
     "/tests.rs",
     "/tests/",
     "/examples/",
