@@ -65,9 +65,12 @@ impl GroupShard {
         effects: &mut GroupEffects,
     ) -> Result<Vec<Vec<PartitionResult>>, GroupError> {
         self.check_commit(&request)?;
-        // The group is there from now on, as in Kafka, even if every offset of it is refused.
-        let group_id = &request.group_id;
-        self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()));
+        // The group is there from now on, as in Kafka, even if every offset of it is refused; but
+        // not by a commit that names no partition that exists.
+        if request.topics.iter().any(|topic| !topic.partitions.is_empty()) {
+            let group_id = &request.group_id;
+            self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()));
+        }
         if request.generation >= 0 {
             self.touch(now, &request.group_id, &request.member_id, effects);
         }

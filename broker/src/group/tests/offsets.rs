@@ -135,6 +135,9 @@ fn metadata_that_is_too_long_spoils_its_partition_only() {
 #[test]
 fn a_commit_of_which_nothing_is_kept_makes_a_group_until_retention_looks_at_it() {
     let mut script = Script::with(|config| config.offset_metadata_max_bytes = 3);
+    let of_nothing = CommitRequest { topics: Vec::new(), ..commit_request("", -1, TOPIC, 5) };
+    assert_eq!(script.commit(of_nothing), Ok(()));
+    assert!(script.shard.groups.is_empty());
     let too_large = GroupError::OffsetMetadataTooLarge { size: 4, size_max: 3 };
     assert_eq!(script.commit(commit_request("", -1, TOPIC, 5)), Err(too_large));
     assert_eq!(script.state(), GroupState::Empty);
