@@ -356,6 +356,23 @@ fn fetch_request(side: &Side, version: i16, wants: &[Wanted], session: (i32, i32
     }
 }
 
+/// The size of the whole batches: Kafka fills up to the limit with a piece of the next one, which
+/// no client can use, and Flumen does not.
+fn whole_batches(bytes: &[u8]) -> usize {
+    const LENGTH_END: usize = 12;
+    let mut end = 0;
+    while let Some(length) = bytes[end..].get(LENGTH_END - 4..).and_then(|rest| rest.first_chunk())
+    {
+        let next = end + LENGTH_END + u32::from_be_bytes(*length) as usize;
+        if next > bytes.len() {
+            break;
+        }
+        end = next;
+    }
+    // Of a single batch that is larger than the limit it counts how much came.
+    if end == 0 { bytes.len() } else { end }
+}
+
 /// Blanks ids, and the order of topics, which is Kafka's hash order where ids name them.
 fn mask_fetched(response: &mut FetchResponse) {
     response.session_id = response.session_id.min(1);
@@ -366,7 +383,7 @@ fn mask_fetched(response: &mut FetchResponse) {
             // stays comparable is how much came back and where it begins.
             if let Some(Records::Bytes(bytes)) = &mut partition.records {
                 let start = bytes.get(..8).map(Bytes::copy_from_slice).unwrap_or_default();
-                let size = Bytes::from(bytes.len().to_be_bytes().to_vec());
+                let size = Bytes::from(whole_batches(bytes).to_be_bytes().to_vec());
                 *bytes = [start, size].concat().into();
             }
         }
