@@ -414,19 +414,22 @@ impl Partition {
     }
 
     fn on_synced(&self, plan: &FlushPlan, result: FlushResult) {
-        let mut log = self.log.lock();
         if result.is_err() {
-            // Final: nothing is acknowledged any more. What is on disk for certain can be read.
-            log.set_offline();
             self.data_dir.fail();
-            self.state.store(STORAGE_FAILED, Ordering::Release);
-            drop(log);
-            self.waiters.on_disrupted();
+            self.on_storage_failed();
             return;
         }
-        let flushed_end_offset = log.mark_flushed(plan);
-        drop(log);
+        let flushed_end_offset = self.log.lock().mark_flushed(plan);
         self.on_flushed(flushed_end_offset);
+    }
+
+    /// Final: nothing is acknowledged any more. What is on disk for certain can be read.
+    fn on_storage_failed(&self) {
+        let mut log = self.log.lock();
+        log.set_offline();
+        self.state.store(STORAGE_FAILED, Ordering::Release);
+        drop(log);
+        self.waiters.on_disrupted();
     }
 
     fn on_flushed(&self, flushed_end_offset: i64) {
@@ -461,7 +464,11 @@ impl Flushable for Partition {
                 None
             }
             Err(error) => {
-                tracing::error!(topic = %self.topic, partition = self.index, %error, "no sync");
+                tracing::error!(
+                    topic = %self.topic, partition = self.index, %error,
+                    "what was appended cannot be synced, the partition goes offline"
+                );
+                self.on_storage_failed();
                 None
             }
         }
