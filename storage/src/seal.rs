@@ -11,6 +11,8 @@
 //! its offset i64 | three times: size u32, crc u32 (offset, time, aborted index) | crc u32
 //! ```
 
+use std::ops::Range;
+
 use crate::time_index::TimestampMark;
 
 const MAGIC: u32 = 0x464c_5331;
@@ -63,6 +65,14 @@ impl Seal {
         bytes
     }
 
+    /// Whether it can be the seal of a segment with these offsets: a file that was copied under
+    /// another name has a good checksum too.
+    pub(crate) fn is_within(&self, offsets: &Range<i64>) -> bool {
+        let ends_within = (offsets.start..=offsets.end).contains(&self.end_offset);
+        let batches = offsets.start..self.end_offset;
+        ends_within && self.newest.is_none_or(|newest| batches.contains(&newest.offset))
+    }
+
     /// Reads a seal; `None` where the bytes are damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; SIZE] = bytes.try_into().ok()?;
@@ -89,6 +99,26 @@ impl Seal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seal_of_another_segment_is_told_apart() {
+        let newest = Some(TimestampMark { timestamp: 5, offset: 98 });
+        let index = IndexSum::of(b"");
+        let seal = Seal {
+            log_size: 123_456,
+            end_offset: 99,
+            first_timestamp: None,
+            newest,
+            offset_index: index,
+            time_index: index,
+            aborted_index: index,
+        };
+        assert!(seal.is_within(&(0..99)));
+        assert!(seal.is_within(&(98..1 << 31)));
+        for other in [0..98, 99..1 << 31, 1000..1 << 31] {
+            assert!(!seal.is_within(&other), "{other:?}");
+        }
+    }
 
     #[test]
     fn any_flipped_bit_is_damage() {

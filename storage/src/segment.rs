@@ -160,7 +160,8 @@ impl Segment {
     pub(crate) fn load_index(&self, dir: &PartitionDir) -> Result<Option<SegmentIndex>, DiskError> {
         let name = |suffix| segment_file(self.base_offset, suffix);
         let seal = dir.read(&name(SEAL))?.as_deref().and_then(Seal::decode);
-        let Some(seal) = seal.filter(|seal| seal.log_size == self.size) else { return Ok(None) };
+        let is_ours = |seal: &Seal| seal.log_size == self.size && seal.is_within(&self.offsets());
+        let Some(seal) = seal.filter(is_ours) else { return Ok(None) };
         let load = |suffix, sum: IndexSum| {
             if sum.size == 0 {
                 return Ok(Some(bytes::Bytes::new()));
