@@ -48,7 +48,7 @@ pub fn run(data: &[u8]) {
 /// A directory name that the input chooses, as far as it may be one.
 fn named(input: &mut Input<'_>) -> String {
     let name = String::from_utf8_lossy(input.block()).replace(['/', '\0'], "-");
-    let is_taken = FILES.iter().any(|(file, _)| *file == name || file.starts_with(&name));
+    let is_taken = FILES.iter().any(|(file, _)| file.starts_with(&name) || name.starts_with(file));
     if is_taken || name.chars().all(|character| character == '.') {
         "other".to_owned()
     } else {
