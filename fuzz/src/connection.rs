@@ -188,11 +188,8 @@ impl Client {
     async fn use_service(&mut self, number: usize) {
         let seed = i64::try_from(number).expect("inputs are counted");
         let records = plain_batch(seed, 2, Compression::None);
-        let partition = PartitionProduceData {
-            index: 0,
-            records: Some(Records::from(records.clone())),
-            ..Default::default()
-        };
+        let partition =
+            PartitionProduceData { index: 0, records: Some(Records::from(records.clone())) };
         let topic = TopicProduceData {
             name: STEADY_TOPIC.to_owned(),
             partition_data: vec![partition],

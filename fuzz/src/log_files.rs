@@ -185,11 +185,9 @@ fn repair(name: &str, content: &mut Vec<u8>) {
             }
         }
         // or follows the version,
-        "snapshot" => {
-            if content.len() >= 6 {
-                let crc = crc32c::crc32c(&content[6..]);
-                content[2..6].copy_from_slice(&crc.to_be_bytes());
-            }
+        "snapshot" if content.len() >= 6 => {
+            let crc = crc32c::crc32c(&content[6..]);
+            content[2..6].copy_from_slice(&crc.to_be_bytes());
         }
         // or is the last line.
         _ if name == "log-state" => {

@@ -31,6 +31,7 @@ pub struct MemoryNet {
 
 impl MemoryNet {
     /// Everything a broker needs, with this network. To be called in the runtime.
+    #[expect(clippy::disallowed_methods, reason = "this is the Clock seam itself, in virtual time")]
     pub fn seams(&self) -> Seams {
         Seams {
             net: Arc::new(self.clone()),
@@ -153,6 +154,7 @@ impl Rng for Counter {
 #[derive(Debug)]
 struct Inline;
 
+#[expect(clippy::disallowed_methods, reason = "this is the Spawn seam itself")]
 impl Spawn for Inline {
     fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle {
         tokio::spawn(future)
