@@ -249,9 +249,10 @@ impl Broker {
 
     /// Stops in order, so that the next start is quick.
     pub async fn shutdown(mut self) {
-        self.stop.send_replace(true);
-        // Members that wait for others would keep their connections open: they are sent on.
+        // Members that wait for others would keep their connections open: they are sent on. This comes
+        // first, so that a connection that hears of the stop has the answer to send.
         self.ctx.groups.close();
+        self.stop.send_replace(true);
         let drained = tokio::time::timeout(DRAIN_TIME_MAX, self.connections.recv()).await;
         if drained.is_err() {
             warn!("connections were cut off with answers outstanding");
