@@ -62,6 +62,8 @@ pub(super) struct InitialDelay {
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: String,
+    /// How many records the shard had replayed when the group came to be.
+    pub(super) made_after: u64,
     /// The last record replayed; none for a group that only commits offsets.
     pub(super) stored: Option<GroupMetadataValue>,
     /// A record was decided on in this turn and will be replayed at its end.
@@ -92,9 +94,10 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(id: String) -> Self {
+    pub(super) fn new(id: String, made_after: u64) -> Self {
         Self {
             id,
+            made_after,
             stored: None,
             is_being_stored: false,
             state: GroupState::Empty,

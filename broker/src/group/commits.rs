@@ -68,8 +68,7 @@ impl GroupShard {
         // The group is there from now on, as in Kafka, even if every offset of it is refused; but
         // not by a commit that names no partition that exists.
         if request.topics.iter().any(|topic| !topic.partitions.is_empty()) {
-            let group_id = &request.group_id;
-            self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(group_id.clone()));
+            self.group_or_new(&request.group_id);
         }
         if request.generation >= 0 {
             self.touch(now, &request.group_id, &request.member_id, effects);

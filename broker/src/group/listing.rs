@@ -57,12 +57,18 @@ impl GroupShard {
             protocol_type: group.protocol_type.clone().unwrap_or_default(),
             state: group.state,
         };
-        self.groups.values().map(listed).collect()
+        self.groups.values().filter(|group| self.is_seen(group)).map(listed).collect()
     }
 
     /// One group with its members.
     pub fn describe(&self, group_id: &str) -> Option<DescribedGroup> {
-        self.groups.get(group_id).map(Group::describe)
+        self.groups.get(group_id).filter(|group| self.is_seen(group)).map(Group::describe)
+    }
+
+    /// Whether people see the group: as in Kafka, one that only a refused commit has named is not
+    /// seen before the log has gone on.
+    fn is_seen(&self, group: &Group) -> bool {
+        !group.is_void() || group.made_after < self.replayed
     }
 }
 

@@ -208,7 +208,7 @@ mod tests {
     /// Bytes as Kafka 4.4 wrote them when the last member left.
     #[test]
     fn an_empty_group_is_written_as_kafka_writes_it() {
-        let mut group = Group::new("gg1".to_owned());
+        let mut group = Group::new("gg1".to_owned(), 0);
         group.protocol_type = Some("consumer".to_owned());
         group.generation = 2;
         group.state_since_ms = Some(0x01a2_03bf_ede0);

@@ -31,6 +31,8 @@ pub struct GroupShard {
     pub(super) config: Arc<GroupConfig>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) offsets: OffsetStore,
+    /// How many records were replayed, which dates what no record tells of.
+    pub(super) replayed: u64,
     timers: Timers,
     retention: Deadline,
 }
@@ -42,6 +44,7 @@ impl GroupShard {
             config,
             groups: BTreeMap::new(),
             offsets: OffsetStore::default(),
+            replayed: 0,
             timers: Timers::default(),
             retention: Deadline::default(),
         }
@@ -72,9 +75,10 @@ impl GroupShard {
             turn.refuse_join(ticket, error, request.member_id);
             return;
         }
+        let replayed = self.replayed;
         self.groups
             .entry(group_id.clone())
-            .or_insert_with(|| Group::new(group_id.clone()))
+            .or_insert_with(|| Group::new(group_id.clone(), replayed))
             .join(ticket, request, &mut turn);
         if !was_void {
             self.forget_if_void(&group_id);
@@ -188,6 +192,13 @@ impl GroupShard {
         Some(result)
     }
 
+    pub(super) fn group_or_new(&mut self, group_id: &str) -> &mut Group {
+        let replayed = self.replayed;
+        self.groups
+            .entry(group_id.to_owned())
+            .or_insert_with(|| Group::new(group_id.to_owned(), replayed))
+    }
+
     fn is_void(&self, group_id: &str) -> bool {
         self.groups.get(group_id).is_some_and(Group::is_void) && !self.offsets.has_group(group_id)
     }
@@ -276,18 +287,13 @@ impl Shard for GroupShard {
         match GroupRecord::parse(offset, record)? {
             GroupRecord::Offset { group_id, topic, partition, value } => {
                 if value.is_some() {
-                    self.groups
-                        .entry(group_id.clone())
-                        .or_insert_with(|| Group::new(group_id.clone()));
+                    self.group_or_new(&group_id);
                 }
                 // A group whose last offset is deleted stays, empty, until retention looks at it.
                 self.offsets.replay(&group_id, topic, partition, value);
             }
             GroupRecord::Group { group_id, value: Some(value) } => {
-                self.groups
-                    .entry(group_id.clone())
-                    .or_insert_with(|| Group::new(group_id))
-                    .on_stored(value);
+                self.group_or_new(&group_id).on_stored(value);
             }
             GroupRecord::Group { group_id, value: None } => {
                 if let Some(group) = self.groups.get_mut(&group_id) {
@@ -299,6 +305,7 @@ impl Shard for GroupShard {
                 warn!(offset, kind, "skipped a coordinator record of an unknown kind");
             }
         }
+        self.replayed += 1;
         Ok(())
     }
 

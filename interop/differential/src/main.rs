@@ -36,12 +36,15 @@ struct Arguments {
     /// Only operations whose name contains this, beside those that set the scene.
     #[arg(long, default_value = "")]
     only: String,
+    /// Prints every request and both answers.
+    #[arg(long)]
+    trace: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let mut pair = Pair::connect(&arguments.flumen, &arguments.kafka)?;
+    let mut pair = Pair::connect(&arguments.flumen, &arguments.kafka, arguments.trace)?;
     let mut random = Random::new(arguments.seed);
     ops::set_scene(&mut pair, &mut random)?;
     let operations = ops::matching(&arguments.only);

@@ -12,14 +12,17 @@ use crate::side::{Outcome, Side};
 pub(crate) struct Pair {
     pub(crate) flumen: Side,
     pub(crate) kafka: Side,
+    /// Print every request with both answers.
+    is_traced: bool,
     report: Report,
 }
 
 impl Pair {
-    pub(crate) fn connect(flumen: &str, kafka: &str) -> Result<Self> {
+    pub(crate) fn connect(flumen: &str, kafka: &str, is_traced: bool) -> Result<Self> {
         Ok(Self {
             flumen: Side::connect("Flumen", flumen)?,
             kafka: Side::connect("Kafka", kafka)?,
+            is_traced,
             report: Report::default(),
         })
     }
@@ -46,6 +49,9 @@ impl Pair {
         let kafka = self.kafka.call(&to_kafka, version)?;
         let flumen = self.flumen.call(&to_flumen, version)?;
         self.report.requests += 1;
+        if self.is_traced {
+            trace(&to_kafka, version, &flumen, &kafka);
+        }
         let masked = |outcome: &Outcome<R::Response>| {
             let mut outcome = outcome.clone();
             if let Outcome::Answer(response) = &mut outcome {
@@ -67,6 +73,16 @@ impl Pair {
             _ => None,
         })
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+fn trace<R: Request>(
+    request: &R,
+    version: i16,
+    flumen: &Outcome<R::Response>,
+    kafka: &Outcome<R::Response>,
+) {
+    println!("v{version} {request:?}\n  Flumen {flumen:?}\n  Kafka  {kafka:?}");
 }
 
 /// The lines in which two renderings differ, as "flumen | kafka".

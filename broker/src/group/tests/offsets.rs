@@ -62,6 +62,22 @@ fn a_consumer_that_needs_no_group_may_commit_while_the_group_is_empty() {
 }
 
 #[test]
+fn a_group_that_only_a_refused_commit_names_is_seen_once_the_log_goes_on() {
+    let mut script = Script::new();
+    let mut refused = commit_request("", -1, TOPIC, 5);
+    refused.topics[0].partitions[0].metadata = "x".repeat(5_000);
+    let too_large = GroupError::OffsetMetadataTooLarge { size: 5_000, size_max: 4_096 };
+    assert_eq!(script.commit(refused), Err(too_large));
+    assert_eq!(script.shard.list(), []);
+    assert_eq!(script.shard.describe(GROUP), None);
+
+    let other = CommitRequest { group_id: "other".to_owned(), ..commit_request("", -1, TOPIC, 5) };
+    script.commit(other).unwrap();
+    assert_eq!(script.state(), GroupState::Empty);
+    assert_eq!(script.shard.list().len(), 2);
+}
+
+#[test]
 fn everything_about_a_commit_survives_a_failover() {
     let mut script = Script::new();
     script.commit(commit_request("", -1, TOPIC, 5)).unwrap();
