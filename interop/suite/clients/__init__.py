@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable, Protocol
+from typing import Iterable, Protocol, Sequence
 
+from ..broker import STATE
 from ..records import Record
+
+DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
+PYTHON = STATE / "venv" / "bin" / "python"
 
 
 class Client(Protocol):
@@ -29,16 +33,19 @@ class Client(Protocol):
         """Joins the group, takes `count` records, commits exactly these, leaves."""
 
 
+def drivers() -> dict[str, Sequence[str | Path]]:
+    """The clients behind a driver, each with the command that starts it."""
+    return {
+        "kafka-python": [PYTHON, DRIVERS / "python" / "with_kafka_python.py"],
+    }
+
+
 def all_clients(bootstrap: str, work: Path) -> list[Client]:
     """One of each."""
     from .console import Console
+    from .driven import Driven
     from .java import Java
-    from .kafka_python import KafkaPython
     from .kcat import Kcat
 
-    return [
-        Kcat(bootstrap),
-        KafkaPython(bootstrap),
-        Java(bootstrap, work),
-        Console(bootstrap),
-    ]
+    driven = [Driven(name, command, bootstrap, work) for name, command in drivers().items()]
+    return [Kcat(bootstrap), *driven, Java(bootstrap, work), Console(bootstrap)]
