@@ -100,6 +100,7 @@ fn every_file_says_what_it_is() {
             // The tests of a module are described by the module.
             Some("rs") => file.text.starts_with("//!") || file.name.ends_with("/tests.rs"),
             Some("py") => file.text.is_empty() || file.text.starts_with("\"\"\""),
+            Some("js") => file.text.starts_with("// "),
             _ => true,
         };
         if !header {
@@ -189,7 +190,7 @@ fn rust_files() -> Vec<SourceFile> {
 }
 
 fn is_code(file: &SourceFile) -> bool {
-    [".rs", ".py", ".java"].iter().any(|extension| file.name.ends_with(extension))
+    [".rs", ".py", ".java", ".js"].iter().any(|extension| file.name.ends_with(extension))
 }
 
 /// The code lines of a file that hold `word`.
