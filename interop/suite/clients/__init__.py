@@ -10,6 +10,7 @@ from ..records import Record
 
 DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
 PYTHON = STATE / "venv" / "bin" / "python"
+NODE = STATE / "node" / "bin" / "node"
 
 
 class Client(Protocol):
@@ -37,6 +38,8 @@ def drivers() -> dict[str, Sequence[str | Path]]:
     """The clients behind a driver, each with the command that starts it."""
     return {
         "kafka-python": [PYTHON, DRIVERS / "python" / "with_kafka_python.py"],
+        "kafkajs": [NODE, DRIVERS / "javascript" / "kafkajs.js"],
+        "platformatic": [NODE, DRIVERS / "javascript" / "platformatic.js"],
     }
 
 
