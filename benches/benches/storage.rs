@@ -80,11 +80,11 @@ fn append_and_sync(c: &mut Criterion) {
                         file_system.sync().expect("the disk works");
                     }
                     for log in &mut logs {
-                        let plan = log.flush_plan().expect("it opens").expect("it is dirty");
+                        let plan = log.flush_progress().plan().expect("it is dirty");
                         if !together {
                             plan.file.sync_data().expect("the disk works");
                         }
-                        log.mark_flushed(&plan);
+                        log.flush_progress().mark_flushed(&plan);
                     }
                 });
             });

@@ -39,8 +39,8 @@ pub use config::LogConfig;
 pub use epoch_cache::{EpochCache, EpochEndOffset, EpochEntry};
 pub use error::{AppendError, CorruptBatch, DiskError, MaintenanceError, OpenError, ReadError};
 pub use log::{
-    AppendInfo, CleanableSegment, CleanedSegment, FlushPlan, OpenContext, PartitionLog, ReadResult,
-    TimestampOffset, TimestampQuery, VerifyError, verify_range,
+    AppendInfo, CleanableSegment, CleanedSegment, FlushPlan, FlushProgress, OpenContext,
+    PartitionLog, ReadResult, TimestampOffset, TimestampQuery, VerifyError, verify_range,
 };
 pub use partition_metadata::{read_topic_id, write_topic_id};
 pub use producer_state::{AppendOrigin, ProducedBatch, ProducerEntry, ProducerError};

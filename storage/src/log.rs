@@ -7,7 +7,7 @@
 //! ```
 //!
 //! and keeps them consistent through every operation and every crash. Not here: the high watermark
-//! (the partition passes it in where it matters), when to sync (see [`PartitionLog::flush_plan`]),
+//! (the partition passes it in where it matters), when to sync (see [`FlushProgress::plan`]),
 //! the clock (`now_ms` is an argument), and Kafka's error codes.
 //!
 //! A log is synchronous and has one writer: whoever owns it holds a lock. Reading takes `&self` and
@@ -42,7 +42,7 @@ use crate::vfs::Vfs;
 
 pub use append::AppendInfo;
 pub use cleaning::{CleanableSegment, CleanedSegment};
-pub use flush::FlushPlan;
+pub use flush::{FlushPlan, FlushProgress};
 pub use lookup::{TimestampOffset, TimestampQuery};
 pub use read::{ReadResult, VerifyError, verify_range};
 
@@ -69,9 +69,7 @@ pub struct PartitionLog {
     segments: BTreeMap<i64, Segment>,
     log_start_offset: i64,
     log_end_offset: i64,
-    flushed_end_offset: i64,
-    /// Counts truncations, so that a sync that began before one proves nothing after it.
-    truncations: u64,
+    flush: Arc<FlushProgress>,
     epochs: EpochCache,
     producers: ProducerState,
     recent: RecentBatches,
@@ -106,8 +104,7 @@ impl PartitionLog {
             log_start_offset,
             log_end_offset,
             // Recovery has synced what it kept.
-            flushed_end_offset: log_end_offset,
-            truncations: 0,
+            flush: Arc::new(FlushProgress::new(log_end_offset)),
             epochs,
             producers,
             recent: RecentBatches::default(),
@@ -143,12 +140,6 @@ impl PartitionLog {
     #[must_use]
     pub fn log_end_offset(&self) -> i64 {
         self.log_end_offset
-    }
-
-    /// Everything below this offset survives a power cut.
-    #[must_use]
-    pub fn flushed_end_offset(&self) -> i64 {
-        self.flushed_end_offset
     }
 
     /// Whether the disk has failed so that nothing can be appended any more. Reads go on.

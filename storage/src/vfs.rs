@@ -141,6 +141,12 @@ pub trait VfsFile: FileSource {
     /// Cuts the file off, or extends it with zeros.
     fn truncate(&self, size: u64) -> io::Result<()>;
 
+    /// Sets blocks aside for a range that is about to be written, without changing content or size.
+    ///
+    /// A hint: on a full disk, or where the file system cannot, nothing happens. What was set aside
+    /// and not used is given back by [`truncate`](Self::truncate).
+    fn reserve(&self, _range: Range<u64>) {}
+
     /// Makes content and size durable. Final if it fails: trying again proves nothing.
     fn sync_data(&self) -> io::Result<()>;
 

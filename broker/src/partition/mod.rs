@@ -30,8 +30,8 @@ use bytes::Bytes;
 use flumen_protocol::Uuid;
 use flumen_storage::group_commit::{Flush, FlushResult, Flushable, Registration};
 use flumen_storage::{
-    AbortedTransaction, AppendInfo, AppendOrigin, EpochEndOffset, FlushPlan, LogConfig,
-    MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
+    AbortedTransaction, AppendInfo, AppendOrigin, EpochEndOffset, FlushPlan, FlushProgress,
+    LogConfig, MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
 };
 use parking_lot::Mutex;
 
@@ -99,6 +99,8 @@ pub struct Partition {
     topic_id: Uuid,
     index: i32,
     log: Mutex<PartitionLog>,
+    /// The log's own: syncs must not wait for the append that holds the log.
+    flush: Arc<FlushProgress>,
     leader: Mutex<Leader>,
     /// A copy of the leader's, for those who only look.
     high_watermark: AtomicI64,
@@ -122,6 +124,7 @@ impl Partition {
             topic_id,
             index,
             high_watermark: AtomicI64::new(leader.high_watermark()),
+            flush: Arc::clone(log.flush_progress()),
             log: Mutex::new(log),
             leader: Mutex::new(leader),
             state: AtomicU8::new(SERVING),
@@ -419,8 +422,7 @@ impl Partition {
             self.on_storage_failed();
             return;
         }
-        let flushed_end_offset = self.log.lock().mark_flushed(plan);
-        self.on_flushed(flushed_end_offset);
+        self.on_flushed(self.flush.mark_flushed(plan));
     }
 
     /// Final: nothing is acknowledged any more. What is on disk for certain can be read.
@@ -448,30 +450,14 @@ impl Partition {
 
 impl Flushable for Partition {
     fn begin_flush(self: Arc<Self>) -> Option<Flush> {
-        let log = self.log.lock();
-        let flushed_end_offset = log.flushed_end_offset();
-        let plan = log.flush_plan();
-        drop(log);
-        match plan {
-            Ok(Some(plan)) => {
-                let files = vec![Arc::clone(&plan.file)];
-                let done = Box::new(move |result| self.on_synced(&plan, result));
-                Some(Flush { files, done })
-            }
+        let Some(plan) = self.flush.plan() else {
             // Rolling a segment has synced it already.
-            Ok(None) => {
-                self.on_flushed(flushed_end_offset);
-                None
-            }
-            Err(error) => {
-                tracing::error!(
-                    topic = %self.topic, partition = self.index, %error,
-                    "what was appended cannot be synced, the partition goes offline"
-                );
-                self.on_storage_failed();
-                None
-            }
-        }
+            self.on_flushed(self.flush.flushed_end_offset());
+            return None;
+        };
+        let files = vec![Arc::clone(&plan.file)];
+        let done = Box::new(move |result| self.on_synced(&plan, result));
+        Some(Flush { files, done })
     }
 }
 

@@ -108,7 +108,10 @@ impl Iterator for Outlines<'_> {
         } else {
             self.remaining -= 1;
             Some(match &mut self.source {
-                AnySource::Slice(slice) => RecordOutline::read(slice),
+                AnySource::Slice(slice) => match RecordOutline::read_plain(slice) {
+                    Some(outline) => Ok(outline),
+                    None => RecordOutline::read(slice),
+                },
                 AnySource::Stream(stream) => RecordOutline::read(stream),
             })
         };
@@ -118,6 +121,40 @@ impl Iterator for Outlines<'_> {
 }
 
 impl RecordOutline {
+    /// Reads a record as most are, without headers and with short integers, or nothing at all.
+    ///
+    /// Every record that is appended goes through here. What is read is what [`Self::read`] reads;
+    /// whatever is unusual or wrong is left to that, so that there is one place to judge it.
+    #[inline]
+    fn read_plain(source: &mut SliceSource<'_>) -> Option<Self> {
+        let start = source.position;
+        let mut rest = Short { bytes: source.bytes, position: start };
+        let declared = usize::try_from(rest.varint()?).ok()?;
+        let end = rest.position + declared;
+        let attributes = rest.byte()?.cast_signed();
+        let timestamp_delta = rest.varint()?;
+        let offset_delta = rest.varint()?;
+        let (key_size, key_position) = rest.part()?;
+        let (value_size, value_position) = rest.part()?;
+        let header_count = rest.byte()?;
+        if header_count != 0 || rest.position != end {
+            return None;
+        }
+        source.position = end;
+        Some(Self {
+            attributes,
+            timestamp_delta: i64::from(timestamp_delta),
+            offset_delta,
+            key_size,
+            value_size,
+            header_count: 0,
+            size: (end - start) as u64,
+            key_position,
+            value_position,
+            headers_position: end as u64,
+        })
+    }
+
     /// Reads one record, its length prefix first.
     pub(super) fn read(source: &mut impl Source) -> Result<Self, RecordError> {
         let start = source.position();
@@ -284,6 +321,49 @@ impl Source for SliceSource<'_> {
     }
 }
 
+/// Reads what takes few bytes, and gives up at anything else.
+struct Short<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl Short<'_> {
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.position)?;
+        self.position += 1;
+        Some(byte)
+    }
+
+    /// A zigzag-coded integer of at most three bytes.
+    #[inline]
+    fn varint(&mut self) -> Option<i32> {
+        let mut raw = 0_u32;
+        for shift in [0, 7, 14] {
+            let byte = self.byte()?;
+            raw |= u32::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed());
+            }
+        }
+        None
+    }
+
+    /// Passes over bytes with a length before them; that they lie within the record is left to
+    /// whoever compares the end.
+    #[inline]
+    fn part(&mut self) -> Option<(Option<u32>, u64)> {
+        let length = self.varint()?;
+        let position = self.position as u64;
+        if length == -1 {
+            return Some((None, position));
+        }
+        let size = u32::try_from(length).ok()?;
+        self.position += size as usize;
+        Some((Some(size), position))
+    }
+}
+
 /// A buffer of fixed size that a decompressor refills.
 #[derive(Debug)]
 struct StreamSource<'a> {
@@ -346,5 +426,47 @@ impl Source for StreamSource<'_> {
             self.refill()?;
         }
         Ok(self.start == self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Small numbers, as the bytes of most records are.
+    fn near_zero() -> impl Strategy<Value = u8> {
+        prop_oneof![3 => 0_u8..16, 1 => any::<u8>()]
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_reader_reads_what_the_strict_one_reads(bytes in vec(near_zero(), 0..40)) {
+            // With the right length in front, or hardly any input would be a record.
+            let mut record = vec![u8::try_from(bytes.len() * 2).unwrap()];
+            record.extend_from_slice(&bytes);
+            record.push(7);
+            let mut quick = SliceSource::new(&record, 0);
+            let mut strict = SliceSource::new(&record, 0);
+            let expected = RecordOutline::read(&mut strict);
+            match RecordOutline::read_plain(&mut quick) {
+                Some(outline) => {
+                    prop_assert_eq!(Ok(outline), expected);
+                    prop_assert_eq!(quick.position, strict.position);
+                }
+                None => prop_assert_eq!(quick.position, 0),
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_record_takes_the_quick_way() {
+        // Length 8, no attributes, timestamp 300, offset 5, key "k", null value, no headers.
+        let record = [16, 0, 0xd8, 0x04, 10, 2, b'k', 1, 0];
+        let outline = RecordOutline::read_plain(&mut SliceSource::new(&record, 0)).unwrap();
+        assert_eq!((outline.timestamp_delta, outline.offset_delta), (300, 5));
+        assert_eq!((outline.key_size, outline.value_size), (Some(1), None));
     }
 }

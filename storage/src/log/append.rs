@@ -142,6 +142,8 @@ impl PartitionLog {
             self.roll_to(self.next_base(headers.clone()), now_ms).map_err(append_error)?;
         }
         self.note_epochs(headers.clone())?;
+        let (dir, segment_bytes) = (self.dir.clone(), u64::from(self.config.segment_bytes));
+        self.active_mut().reserve(&dir, size, segment_bytes).map_err(AppendError::Disk)?;
         let mut position = self.active().size();
         self.write_parts(parts, position)?;
 
@@ -173,6 +175,8 @@ impl PartitionLog {
         for transaction in aborted {
             active.index_mut().aborted.append(transaction);
         }
+        let file = self.active().file(&self.dir).map_err(AppendError::Disk)?;
+        self.flush.on_appended(file, self.log_end_offset);
         Ok(info)
     }
 

@@ -78,12 +78,12 @@ fn a_sync_that_began_before_a_truncation_proves_nothing() {
     let disk = disk();
     let mut log = log_with(&disk, 1);
     try_append(&mut log).unwrap();
-    let plan = log.flush_plan().unwrap().unwrap();
+    let plan = log.flush_progress().plan().unwrap();
     log.truncate_to(10, NOW_MS).unwrap();
     try_append(&mut log).unwrap();
-    assert_eq!(log.mark_flushed(&plan), 10);
-    let plan = log.flush_plan().unwrap().unwrap();
-    assert_eq!(log.mark_flushed(&plan), 20);
+    assert_eq!(log.flush_progress().mark_flushed(&plan), 10);
+    let plan = log.flush_progress().plan().unwrap();
+    assert_eq!(log.flush_progress().mark_flushed(&plan), 20);
 }
 
 #[test]

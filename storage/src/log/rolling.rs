@@ -81,9 +81,11 @@ impl PartitionLog {
     /// Begins a new segment at `base_offset`, which lies behind the log end where the offsets that
     /// a follower appends next leave a gap.
     pub(super) fn roll_to(&mut self, base_offset: i64, now_ms: i64) -> Result<(), DiskError> {
-        let synced = self.active().sync(&self.dir);
+        let dir = self.dir.clone();
+        let synced =
+            self.active_mut().give_back_reserved(&dir).and_then(|()| self.active().sync(&dir));
         synced.map_err(|error| self.fail_for_good(error))?;
-        self.flushed_end_offset = self.log_end_offset;
+        self.flush.on_synced(self.log_end_offset);
         let created = self.begin_segment(base_offset);
         let segment = created.map_err(|error| self.fail(error))?;
         // Were this tried again, the old segment would grow into the offsets of the new one.
@@ -120,8 +122,9 @@ impl PartitionLog {
         if self.is_offline {
             return Err(MaintenanceError::Offline);
         }
-        self.flush()?;
         let dir = self.dir.clone();
+        self.active_mut().give_back_reserved(&dir)?;
+        self.flush()?;
         if self.active().size() > 0 {
             self.active_mut().write_index(&dir)?;
         }

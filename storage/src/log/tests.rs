@@ -104,7 +104,7 @@ fn offsets_are_assigned_in_order() {
     assert_eq!(log.log_end_offset(), 30);
     assert_eq!(log.flushed_end_offset(), 0);
     assert_eq!(log.flush().unwrap(), 30);
-    assert_eq!(log.flush_plan().unwrap().map(|plan| plan.end_offset), None);
+    assert_eq!(log.flush_progress().plan().map(|plan| plan.end_offset), None);
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl PartitionLog {
         if self.segments.range(..=offset).next().is_none() {
             return self.restart_at(offset.min(self.log_start_offset), now_ms);
         }
-        self.truncations += 1;
+        self.flush.on_truncating(offset);
         self.recent.clear();
         let truncated = self.truncate_segments(offset);
         truncated.inspect_err(|error| self.go_offline(error))?;
@@ -34,7 +34,7 @@ impl PartitionLog {
             // Nothing is left that could be read; the rest only filled a batch or a segment up.
             return self.restart_at(offset.min(self.log_start_offset), now_ms);
         }
-        self.flushed_end_offset = self.flushed_end_offset.min(self.log_end_offset);
+        self.flush.on_truncated(self.log_end_offset);
         self.active_since_ms = now_ms;
         self.drop_newer_state()
     }
@@ -99,12 +99,12 @@ impl PartitionLog {
         if self.is_offline {
             return Err(MaintenanceError::Offline);
         }
-        self.truncations += 1;
+        self.flush.on_truncating(offset);
         self.recent.clear();
         let restarted = recovery::restart(&self.dir, &mut self.segments, offset);
         restarted.map_err(|error| self.fail(error))?;
         (self.log_start_offset, self.log_end_offset) = (offset, offset);
-        self.flushed_end_offset = offset;
+        self.flush.on_truncated(offset);
         self.active_since_ms = now_ms;
         self.epochs = EpochCache::default();
         self.producers = ProducerState::default();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flumen_protocol::FileSource;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{DirEntry, DirLock, FileSystem, OpenOptions, Vfs, VfsFile};
@@ -170,6 +170,16 @@ impl VfsFile for DiskFile {
         self.0.set_len(size)
     }
 
+    fn reserve(&self, range: Range<u64>) {
+        let length = range.end.saturating_sub(range.start);
+        // A hint, by the seam's contract: what stands in the way will stand in the write's way too.
+        let reserved =
+            rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, range.start, length);
+        if let Err(error) = reserved {
+            tracing::trace!(%error, length, "no blocks were set aside");
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -209,6 +219,8 @@ impl DiskFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
     use crate::vfs::read_file;
 
@@ -229,6 +241,20 @@ mod tests {
         assert!(file.map(0..9_001).is_err());
         assert!(file.is_resident(0..9_000));
         assert!(RealDisk.open(&path, OpenOptions::CREATE_NEW).is_err());
+    }
+
+    #[test]
+    fn what_is_set_aside_shows_neither_in_size_nor_in_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealDisk.open(&path, OpenOptions::CREATE_NEW).unwrap();
+        file.reserve(0..1 << 20);
+        file.write_at(b"abc", 0).unwrap();
+        assert_eq!(read_file(&RealDisk, &path).unwrap(), b"abc");
+        file.truncate(3).unwrap();
+        assert_eq!(read_file(&RealDisk, &path).unwrap(), b"abc");
+        let used = fs::metadata(&path).unwrap().blocks() * 512;
+        assert!(used < 1 << 19, "{used} bytes are still set aside");
     }
 
     #[test]

@@ -366,13 +366,13 @@ impl Disk {
 
     /// Syncs the log without holding its lock, so that entries can be written meanwhile.
     fn sync(&self) -> io::Result<()> {
-        let plan = self.log.lock().flush_plan().map_err(io::Error::other)?;
-        let Some(plan) = plan else { return Ok(()) };
+        let progress = Arc::clone(self.log.lock().flush_progress());
+        let Some(plan) = progress.plan() else { return Ok(()) };
         if let Err(error) = plan.file.sync_data() {
             self.log.lock().set_offline();
             return Err(error);
         }
-        self.log.lock().mark_flushed(&plan);
+        progress.mark_flushed(&plan);
         Ok(())
     }
 }
