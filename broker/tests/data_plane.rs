@@ -13,6 +13,7 @@ use flumen_protocol::messages::fetch::FetchRequest;
 use flumen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use flumen_protocol::messages::metadata::MetadataRequest;
 use flumen_protocol::messages::produce::ProduceRequest;
 use flumen_protocol::records::Batches;
 use flumen_protocol::{ErrorCode, Records};
@@ -51,6 +52,24 @@ fn what_is_produced_is_fetched() {
     assert_eq!(client.fetch("t", 0, 4).0, ErrorCode::OffsetOutOfRange);
     assert_eq!(client.fetch("t", 2, 0).0, ErrorCode::UnknownTopicOrPartition);
     assert_eq!(client.produce("u", 0, batch(&["a"])).0, ErrorCode::UnknownTopicOrPartition);
+    node.stop();
+}
+
+#[test]
+fn what_follows_a_request_in_its_frame_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    let mut client = node.client();
+    // librdkafka asks for all topics so.
+    let all = MetadataRequest { topics: None, ..Default::default() };
+    let sent = client.send_followed(13, &all, &[0; 3]);
+    let (answered, metadata) = client.receive::<MetadataRequest>(13);
+    assert_eq!((answered, metadata.topics.len()), (sent, 1));
+    let sent = client.send_followed(9, &produce_request("t", 0, batch(&["a"]), -1), b"more");
+    let (answered, produced) = client.receive::<ProduceRequest>(9);
+    assert_eq!((answered, outcome(&produced)), (sent, (ErrorCode::None, 0)));
+    assert_eq!(values(client.fetch("t", 0, 0).2), ["a"]);
     node.stop();
 }
 

@@ -107,6 +107,9 @@ macro_rules! served_apis {
         };)+
 
         /// Decodes a request and runs its first stage.
+        ///
+        /// Bytes that follow the request in its frame are passed over, as Kafka does: librdkafka
+        /// leaves some behind when it asks for the metadata of all topics.
         pub(crate) fn start(
             ctx: &Arc<Context>,
             call: Call,
@@ -116,7 +119,6 @@ macro_rules! served_apis {
             match call.api {
                 $(ApiKey::$api if ($versions).contains(&call.version) => {
                     let request = Message::decode(reader, call.version)?;
-                    reader.finish()?;
                     served_apis!(@start $module $($staged)?, ctx, call, request, cx)
                 })+
                 ApiKey::ApiVersions => {

@@ -105,6 +105,16 @@ impl Client {
 
     /// Sends a request and returns its correlation id.
     pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
+        self.send_followed(version, request, b"")
+    }
+
+    /// Sends a request with more bytes in its frame than it has itself.
+    pub(crate) fn send_followed<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+        more: &[u8],
+    ) -> i32 {
         let correlation_id = self.next_correlation_id;
         self.next_correlation_id += 1;
         let header = RequestHeader {
@@ -116,6 +126,7 @@ impl Client {
         let mut writer = FrameWriter::new();
         header.encode(&mut writer).unwrap();
         request.encode(&mut writer, version).unwrap();
+        writer.put_slice(more);
         let frame = writer.finish().unwrap().read().unwrap();
         self.stream.write_all(&frame).unwrap();
         correlation_id
