@@ -37,10 +37,17 @@ class Client(Protocol):
 def drivers() -> dict[str, Sequence[str | Path]]:
     """The clients behind a driver, each with the command that starts it."""
     return {
+        "confluent-kafka": [PYTHON, DRIVERS / "python" / "with_confluent_kafka.py"],
         "kafka-python": [PYTHON, DRIVERS / "python" / "with_kafka_python.py"],
+        "aiokafka": [PYTHON, DRIVERS / "python" / "with_aiokafka.py"],
         "kafkajs": [NODE, DRIVERS / "javascript" / "kafkajs.js"],
         "platformatic": [NODE, DRIVERS / "javascript" / "platformatic.js"],
     }
+
+
+def client_names() -> list[str]:
+    """The names of all clients."""
+    return ["kcat", *drivers(), "java", "console"]
 
 
 def all_clients(bootstrap: str, work: Path) -> list[Client]:

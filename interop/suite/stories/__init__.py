@@ -1,4 +1,5 @@
 """The stories, in the order in which they are told; importing this registers them."""
 
-from . import tour, lifecycle, pairs, tools, real_data  # noqa: F401
+from . import tour, administration, producing, seeking, group  # noqa: F401
+from . import lifecycle, pairs, tools, real_data  # noqa: F401
 from . import farewell, differential, log_files  # noqa: F401
