@@ -68,8 +68,9 @@ export function consuming(kafka) {
 
     async commit() {
       const { consumer, backlog } = opened();
-      const offsets = backlog.positions.all().map((one) => ({ ...one, offset: String(one.offset) }));
-      await consumer.commitOffsets(offsets);
+      const offsets = backlog.positions.all();
+      await consumer.commitOffsets(offsets.map((one) => ({ ...one, offset: String(one.offset) })));
+      return { offsets: offsets.map((one) => [one.topic, one.partition, one.offset]) };
     },
 
     close,

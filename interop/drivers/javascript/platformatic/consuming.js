@@ -51,7 +51,8 @@ export function consuming(options) {
     },
 
     async commit() {
-      await opened().commit();
+      const committed = await opened().commit();
+      return { offsets: committed.map((one) => [one.topic, one.partition, Number(one.offset)]) };
     },
 
     close,

@@ -58,12 +58,14 @@ export class FetchedPartitions {
     }
   }
 
+  /** Gives what it committed. */
   async commit() {
     const offsets = this.#positions.all()
       .map((one) => ({ ...one, offset: BigInt(one.offset), leaderEpoch: -1 }));
     if (offsets.length > 0) {
       await this.#consumer.commit({ offsets });
     }
+    return offsets;
   }
 
   async seek(topic, partition, offset) {

@@ -82,12 +82,14 @@ export class GroupStream {
     return records;
   }
 
+  /** Gives what it committed. */
   async commit() {
     const offsets = this.#positions.all()
       .map((one) => ({ ...one, offset: BigInt(one.offset), leaderEpoch: -1 }));
     if (offsets.length > 0) {
       await this.#consumer.commit({ offsets });
     }
+    return offsets;
   }
 
   /** A stream cannot be moved: another takes its place, which starts where this one was otherwise. */
