@@ -1,6 +1,7 @@
 // Records that a library has pushed and nobody has polled yet.
 
 import { Positions, place } from "./positions.js";
+import { settledWithin } from "./waiting.js";
 
 export class Backlog {
   /** Lots in the order of their arrival; a lot is a run of records of one partition. */
@@ -85,12 +86,4 @@ export class Backlog {
     this.#arrived.resolve();
     this.#arrived = Promise.withResolvers();
   }
-}
-
-/** Waits for a promise, but not longer than `milliseconds`. */
-export async function settledWithin(promise, milliseconds) {
-  const { promise: late, resolve } = Promise.withResolvers();
-  const timer = setTimeout(resolve, milliseconds);
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -1,6 +1,7 @@
 // Topics, configurations, groups and offsets through kafkajs' admin client.
 
 import { library } from "../libraries.js";
+import { eventually } from "../waiting.js";
 
 const { AssignerProtocol, ConfigResourceTypes, ConfigSource } = library("kafkajs");
 
@@ -17,10 +18,13 @@ export function administration(kafka) {
     async create_topic({ topic, partitions, config }) {
       const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
       const wanted = { topic, numPartitions: partitions, replicationFactor: 1, configEntries };
+      // kafkajs' own waiting gives up at a broker that has not heard of the topic yet.
+      const request = { topics: [wanted], waitForLeaders: false };
       // `false` is how kafkajs reports a topic that exists.
-      if (!(await (await connected()).createTopics({ topics: [wanted] }))) {
+      if (!(await (await connected()).createTopics(request))) {
         throw new Error(`topic ${topic} exists`);
       }
+      await eventually(`${topic} is listed`, async () => (await topicNames(admin)).includes(topic));
     },
 
     async describe_topic({ topic }) {
@@ -35,13 +39,12 @@ export function administration(kafka) {
     },
 
     async list_topics() {
-      const topics = await (await connected()).listTopics();
-      // kafkajs does not say which topics are internal.
-      return { topics: topics.filter((name) => !name.startsWith("__")) };
+      return { topics: await topicNames(await connected()) };
     },
 
     async delete_topic({ topic }) {
       await (await connected()).deleteTopics({ topics: [topic] });
+      await eventually(`${topic} is gone`, async () => !(await topicNames(admin)).includes(topic));
     },
 
     async describe_config({ topic }) {
@@ -110,6 +113,11 @@ export function administration(kafka) {
     }
   };
   return { actions, quit };
+}
+
+async function topicNames(admin) {
+  // kafkajs does not say which topics are internal.
+  return (await admin.listTopics()).filter((name) => !name.startsWith("__"));
 }
 
 async function topicConfig(admin, topic) {

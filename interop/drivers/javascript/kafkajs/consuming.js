@@ -3,9 +3,10 @@
 
 import { randomUUID } from "node:crypto";
 
-import { Backlog, settledWithin } from "../backlog.js";
+import { Backlog } from "../backlog.js";
 import { encoded, grouped } from "../frame.js";
 import { library } from "../libraries.js";
+import { settledWithin } from "../waiting.js";
 
 const { AssignerProtocol } = library("kafkajs");
 

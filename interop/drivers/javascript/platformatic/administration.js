@@ -1,6 +1,7 @@
 // Topics, configurations, groups and offsets through @platformatic/kafka's admin client.
 
 import { library } from "../libraries.js";
+import { eventually } from "../waiting.js";
 
 const { Admin, ConfigResourceTypes, IncrementalAlterConfigOperationTypes, ListOffsetTimestamps } =
   library("@platformatic/kafka");
@@ -17,6 +18,7 @@ export function administration(options) {
     async create_topic({ topic, partitions, config }) {
       const configs = Object.entries(config).map(([name, value]) => ({ name, value }));
       await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs });
+      await eventually(`${topic} is listed`, async () => (await admin.listTopics()).includes(topic));
     },
 
     async describe_topic({ topic }) {
@@ -36,6 +38,7 @@ export function administration(options) {
 
     async delete_topic({ topic }) {
       await admin.deleteTopics({ topics: [topic] });
+      await eventually(`${topic} is gone`, async () => !(await admin.listTopics()).includes(topic));
     },
 
     async describe_config({ topic }) {

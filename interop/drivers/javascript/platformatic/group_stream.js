@@ -3,10 +3,10 @@
 
 import { randomUUID } from "node:crypto";
 
-import { settledWithin } from "../backlog.js";
 import { Unsupported, encoded } from "../frame.js";
 import { library } from "../libraries.js";
 import { Positions } from "../positions.js";
+import { settledWithin } from "../waiting.js";
 
 const { Consumer, MessagesStreamModes } = library("@platformatic/kafka");
 
