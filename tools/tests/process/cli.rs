@@ -52,6 +52,29 @@ fn a_broker_that_is_not_there_is_named_with_a_remedy() {
 }
 
 #[test]
+fn benches_count_every_record() {
+    let data = tempfile::tempdir().unwrap();
+    let broker = BrokerProcess::start(data.path());
+    let figures = |arguments: &[&str]| {
+        let output = flumen(&broker.bootstrap(), &[arguments, &["--output", "json"]].concat());
+        succeed(&output);
+        json(&output)
+    };
+    let unbatched = ["-X", "batch.size=1", "-X", "linger.ms=0"];
+    let produced = figures(&[&["bench", "produce", "-n", "300"], &unbatched[..]].concat());
+    assert_eq!(produced["acknowledged"]["count"], 300);
+    assert_eq!(figures(&["bench", "consume", "-n", "300"])["records"], 300);
+    for pace in [&[][..], &["--rate", "1000"]] {
+        let latency = [&["bench", "latency", "--topic", "one", "-n", "200"], pace].concat();
+        let latency = figures(&latency);
+        assert_eq!(latency["acknowledged"]["count"], 200, "{latency}");
+        assert_eq!(latency["consumed"]["count"], 200, "{latency}");
+    }
+    let output = flumen(&broker.bootstrap(), &["bench", "produce", "-X", "linger.ms"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn what_is_consumed_as_json_can_be_produced_again() {
     let data = tempfile::tempdir().unwrap();
     let broker = BrokerProcess::start(data.path());

@@ -51,6 +51,16 @@ pub(crate) struct ProduceBench {
     /// Whose word to wait for
     #[arg(long, value_enum)]
     acks: Option<AcksFlag>,
+    /// A property of the producer, such as linger.ms=0; may be given again
+    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE", value_parser = property)]
+    properties: Vec<(String, String)>,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it must be NAME=VALUE, as in linger.ms=0".to_owned()),
+    }
 }
 
 pub(crate) async fn run(arguments: &ProduceBench, flags: &CommonFlags) -> anyhow::Result<()> {
@@ -62,6 +72,9 @@ pub(crate) async fn run(arguments: &ProduceBench, flags: &CommonFlags) -> anyhow
     }
     if let Some(compression) = arguments.compression {
         properties.set("compression.type", compression.name());
+    }
+    for (name, value) in &arguments.properties {
+        properties.set(name, value);
     }
     let config = ProducerConfig::from_properties(&properties)?;
 
@@ -112,7 +125,7 @@ fn spawn(
 }
 
 /// The time between two records of one producer.
-fn pace(rate: u64, producers: u64) -> Duration {
+pub(super) fn pace(rate: u64, producers: u64) -> Duration {
     let rate = u32::try_from(rate).unwrap_or(u32::MAX).max(1);
     Duration::from_secs(producers) / rate
 }
@@ -128,9 +141,9 @@ struct Load {
 }
 
 /// What one producer did.
-struct Outcome {
+pub(super) struct Outcome {
     records: u64,
-    times: Times,
+    pub(super) times: Times,
 }
 
 impl Load {
@@ -171,7 +184,7 @@ impl Load {
 /// Waits for acknowledgements in the order of the records.
 ///
 /// A time is thus that until a record and all before it are acknowledged.
-async fn count(
+pub(super) async fn count(
     mut acknowledged: mpsc::Receiver<(Duration, Delivery)>,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Outcome> {
