@@ -108,11 +108,8 @@ impl Iterator for Outlines<'_> {
         } else {
             self.remaining -= 1;
             Some(match &mut self.source {
-                AnySource::Slice(slice) => match RecordOutline::read_plain(slice) {
-                    Some(outline) => Ok(outline),
-                    None => RecordOutline::read(slice),
-                },
-                AnySource::Stream(stream) => RecordOutline::read(stream),
+                AnySource::Slice(slice) => RecordOutline::read_quickly(slice),
+                AnySource::Stream(stream) => RecordOutline::read_quickly(stream),
             })
         };
         self.finished |= matches!(next, Some(Err(_)));
@@ -121,14 +118,24 @@ impl Iterator for Outlines<'_> {
 }
 
 impl RecordOutline {
+    /// Reads one record, by the short way where that goes.
+    #[inline]
+    fn read_quickly(source: &mut impl Source) -> Result<Self, RecordError> {
+        match source.plain_record() {
+            Some(outline) => Ok(outline),
+            None => Self::read(source),
+        }
+    }
+
     /// Reads a record as most are, without headers and with short integers, or nothing at all.
     ///
     /// Every record that is appended goes through here. What is read is what [`Self::read`] reads;
     /// whatever is unusual or wrong is left to that, so that there is one place to judge it.
+    /// The record begins at `start` in `bytes`, which begin `before` bytes into the payload.
+    /// Returns where it ends in `bytes`, too.
     #[inline]
-    fn read_plain(source: &mut SliceSource<'_>) -> Option<Self> {
-        let start = source.position;
-        let mut rest = Short { bytes: source.bytes, position: start };
+    fn read_plain(bytes: &[u8], start: usize, before: u64) -> Option<(Self, usize)> {
+        let mut rest = Short { bytes, position: start };
         let declared = usize::try_from(rest.varint()?).ok()?;
         let end = rest.position + declared;
         let attributes = rest.byte()?.cast_signed();
@@ -140,8 +147,7 @@ impl RecordOutline {
         if header_count != 0 || rest.position != end {
             return None;
         }
-        source.position = end;
-        Some(Self {
+        let outline = Self {
             attributes,
             timestamp_delta: i64::from(timestamp_delta),
             offset_delta,
@@ -149,10 +155,11 @@ impl RecordOutline {
             value_size,
             header_count: 0,
             size: (end - start) as u64,
-            key_position,
-            value_position,
-            headers_position: end as u64,
-        })
+            key_position: before + key_position,
+            value_position: before + value_position,
+            headers_position: before + end as u64,
+        };
+        Some((outline, end))
     }
 
     /// Reads one record, its length prefix first.
@@ -215,6 +222,9 @@ pub(super) trait Source {
     fn skip(&mut self, count: u32) -> Result<(), RecordError>;
 
     fn is_at_end(&mut self) -> Result<bool, RecordError>;
+
+    /// The next record, if it is a plain one that lies in memory as a whole.
+    fn plain_record(&mut self) -> Option<RecordOutline>;
 
     /// A zigzag-coded 32-bit integer of at most five bytes.
     #[inline]
@@ -318,6 +328,13 @@ impl Source for SliceSource<'_> {
 
     fn is_at_end(&mut self) -> Result<bool, RecordError> {
         Ok(self.position == self.bytes.len())
+    }
+
+    #[inline]
+    fn plain_record(&mut self) -> Option<RecordOutline> {
+        let (outline, end) = RecordOutline::read_plain(self.bytes, self.position, 0)?;
+        self.position = end;
+        Some(outline)
     }
 }
 
@@ -427,6 +444,14 @@ impl Source for StreamSource<'_> {
         }
         Ok(self.start == self.end)
     }
+
+    #[inline]
+    fn plain_record(&mut self) -> Option<RecordOutline> {
+        let window = &self.buffer[..self.end];
+        let (outline, end) = RecordOutline::read_plain(window, self.start, self.consumed)?;
+        self.start = end;
+        Some(outline)
+    }
 }
 
 #[cfg(test)]
@@ -451,7 +476,7 @@ mod tests {
             let mut quick = SliceSource::new(&record, 0);
             let mut strict = SliceSource::new(&record, 0);
             let expected = RecordOutline::read(&mut strict);
-            match RecordOutline::read_plain(&mut quick) {
+            match quick.plain_record() {
                 Some(outline) => {
                     prop_assert_eq!(Ok(outline), expected);
                     prop_assert_eq!(quick.position, strict.position);
@@ -465,7 +490,7 @@ mod tests {
     fn a_plain_record_takes_the_quick_way() {
         // Length 8, no attributes, timestamp 300, offset 5, key "k", null value, no headers.
         let record = [16, 0, 0xd8, 0x04, 10, 2, b'k', 1, 0];
-        let outline = RecordOutline::read_plain(&mut SliceSource::new(&record, 0)).unwrap();
+        let outline = SliceSource::new(&record, 0).plain_record().unwrap();
         assert_eq!((outline.timestamp_delta, outline.offset_delta), (300, 5));
         assert_eq!((outline.key_size, outline.value_size), (Some(1), None));
     }
