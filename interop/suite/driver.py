@@ -59,6 +59,19 @@ class Driver:
             raise Refused(f"{self.name}, {do}: {answer['error']}")
         return answer["ok"]
 
+    def open(
+        self,
+        group: str | None,
+        *,
+        topics: Sequence[str] | None = None,
+        assign: Sequence[list] | None = None,
+        begin: str = "earliest",
+        config: dict[str, int] | None = None,
+    ) -> None:
+        """Opens the consumer: a member that subscribes to topics, or one with given partitions."""
+        which = {"topics": topics} if assign is None else {"assign": assign}
+        self.call("open", group=group, **which, **{"from": begin}, config=config or {})
+
     def poll(self, count_max: int, timeout_ms: int) -> list[Record]:
         """What the open consumer reads next."""
         answer_s_max = ANSWER_S_MAX + timeout_ms / 1000

@@ -68,10 +68,7 @@ class Member:
         self.failure: Exception | None = None
         self._leaving = threading.Event()
         self._killed = False
-        config = {"session_timeout_ms": session_ms}
-        self.driver.call(
-            "open", group=group, topics=[topic], **{"from": "earliest"}, config=config
-        )
+        self.driver.open(group, topics=[topic], config={"session_timeout_ms": session_ms})
         self._thread = threading.Thread(target=self._run, name=name)
         self._thread.start()
 

@@ -107,14 +107,15 @@ class Report:
     skipped: int = 0
     names_failed: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
-    reviving: Lock = field(default_factory=Lock)
+    #: Stories that are told side by side end at the same time.
+    lock: Lock = field(default_factory=Lock)
 
     def tell(self, stories: Iterable[Story], stage: Stage) -> None:
         """Runs stories that stand side by side together, and the others one by one."""
         for together, group in groupby(stories, key=lambda told: told.side_by_side):
             with ThreadPoolExecutor(SIDE_BY_SIDE_MAX if together else 1) as pool:
-                for told in group:
-                    pool.submit(self._tell, told, replace(stage, remarks=[]))
+                # Looking at the results lets nothing pass that went wrong in the telling itself.
+                list(pool.map(lambda told: self._tell(told, replace(stage, remarks=[])), group))
 
     def _tell(self, told: Story, stage: Stage) -> None:
         """Runs one story. A broker that died during it fails it, and is started again."""
@@ -127,24 +128,27 @@ class Report:
             if not stage.broker.is_running():
                 raise Failed("the broker died")
         except (Skipped, Unsupported) as reason:
-            self.skipped += 1
-            print(f"skip  {told.name}: {reason}", flush=True)
+            with self.lock:
+                self.skipped += 1
+                print(f"skip  {told.name}: {reason}", flush=True)
         except Exception as error:
             known = isinstance(error, (Difference, Failed, AssertionError))
             self._fail(told, (known and str(error)) or traceback.format_exc())
             self._revive(stage.broker)
         else:
-            self.passed += 1
             text = f"ok    {told.name} ({time.monotonic() - began:.1f} s)"
-            print("\n".join([text, *map(indent, stage.remarks)]), flush=True)
+            with self.lock:
+                self.passed += 1
+                print("\n".join([text, *map(indent, stage.remarks)]), flush=True)
 
     def _fail(self, told: Story, text: str) -> None:
-        self.failed += 1
-        self.names_failed.append(told.name)
-        print(f"FAIL  {told.name}\n" + indent(text), flush=True)
+        with self.lock:
+            self.failed += 1
+            self.names_failed.append(told.name)
+            print(f"FAIL  {told.name}\n" + indent(text), flush=True)
 
     def _revive(self, broker: Broker) -> None:
-        with self.reviving:
+        with self.lock:
             if not broker.is_running():
                 print(indent(f"broker output: {broker.output}"), flush=True)
                 broker.discard()

@@ -1,4 +1,4 @@
-"""The driver of aiokafka. Its event loop has a thread of its own, so that members beat while idle."""
+"""The driver of aiokafka; its event loop has its own thread, so that members beat while idle."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class Driver(ConsumerRebalanceListener):
         raise_for(self._await(self.admin.delete_topics([topic])).topic_error_codes[0][1])
 
     def describe_config(self, topic: str) -> dict:
-        return {"config": {entry["config_names"]: entry["config_value"] for entry in self._config(topic)}}
+        found = self._config(topic)
+        return {"config": {entry["config_names"]: entry["config_value"] for entry in found}}
 
     def alter_config(self, topic: str, set: dict) -> None:
         # The request that the library knows replaces all settings of the topic.

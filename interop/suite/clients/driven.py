@@ -55,7 +55,7 @@ class Driven:
             driver = self._driver()
             found = driver.call("describe_topic", topic=topic)["partitions"]
             assigned = [[topic, partition["index"]] for partition in found]
-            driver.call("open", group=None, assign=assigned, **{"from": "earliest"}, config={})
+            driver.open(None, assign=assigned)
             try:
                 return take(driver, count, timeout_s)
             finally:
@@ -64,7 +64,7 @@ class Driven:
     def consume(self, topic: str, group: str, count: int, *, timeout_s: float = 60) -> list[Record]:
         with self._lock:
             driver = self._driver()
-            driver.call("open", group=group, topics=[topic], **{"from": "earliest"}, config={})
+            driver.open(group, topics=[topic])
             try:
                 taken = take(driver, count, timeout_s)
                 driver.call("commit")

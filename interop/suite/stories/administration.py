@@ -58,7 +58,7 @@ def settings(driver: Driver, topic: str) -> None:
 
 def groups(stage: Stage, driver: Driver, topic: str) -> None:
     group = f"{topic}-group"
-    driver.call("open", group=group, topics=[topic], **{"from": "earliest"}, config={})
+    driver.open(group, topics=[topic])
     check(len(take(driver, 4, timeout_s=60)) == 4, "the group did not read")
     driver.call("commit")
     check(group in driver.call("list_groups")["groups"], "the group is not listed")
@@ -85,7 +85,7 @@ def records(driver: Driver, topic: str) -> None:
     check(low == 6, f"the low watermark is {low}")
     found = driver.call("watermarks", topic=topic, partition=0)
     check(found == {"low": 6, "high": 10}, f"the watermarks are {found}")
-    driver.call("open", group=None, assign=[[topic, 0]], **{"from": "earliest"}, config={})
+    driver.open(None, assign=[[topic, 0]])
     offsets = [record.offset for record in take(driver, 4, timeout_s=60)]
     check(offsets == [6, 7, 8, 9], f"what is left is {offsets}")
     driver.call("close")

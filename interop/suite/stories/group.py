@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..clients.driven import Driven, produce
 from ..member import Ledger, Member, check_alive
-from ..processes import wait_for
+from ..processes import Failed, wait_for
 from ..records import Record
 from ..report import Stage, check, story_of_each_driver
 
@@ -136,12 +136,10 @@ class Act:
             check_alive(self.members)
             return condition()
 
-        shares = lambda: {member.name: member.partitions for member in self.members}  # noqa: E731
         try:
             wait_for(what, holds, timeout_s=PATIENCE_S)
-        except Exception as error:
+        except Failed as late:
+            shares = {member.name: member.partitions for member in self.members}
             read, committed = self.ledger.count(), self.ledger.committed()
-            error.args = (
-                f"{error}; {shares()}, of {self.written} records {read} read, {committed} committed",
-            )
-            raise
+            known = f"of {self.written} records {read} are read, {committed} committed"
+            raise Failed(f"{late}; {shares}, {known}") from None

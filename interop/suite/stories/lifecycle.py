@@ -81,9 +81,7 @@ class Resident:
         self.driver.call("create_topic", topic=self.topic, partitions=3, config={})
         self.written = numbered(0, BEFORE, 3)
         produce(self.driver, self.topic, self.written)
-        self.driver.call(
-            "open", group=self.group, topics=[self.topic], **{"from": "earliest"}, config={}
-        )
+        self.driver.open(self.group, topics=[self.topic])
         self.taken = take(self.driver, CONSUMED_BEFORE, 60)
         self.driver.call("commit")
         self.uncommitted = take(self.driver, UNCOMMITTED, 60)
@@ -97,9 +95,9 @@ class Resident:
         left = Counter(self.written) - Counter(map(plain, self.taken))
         missing = left - Counter(map(plain, self.uncommitted))
         came: list[Record] = []
-        while missing - Counter(map(plain, came)):
-            polled = take(self.driver, 1, 60)
-            check(bool(polled), f"{sum(missing.values()) - len(came)} records did not come")
+        while due := (missing - Counter(map(plain, came))).total():
+            polled = take(self.driver, due, 60)
+            check(len(polled) > 0, f"{due} records did not come")
             came += polled
         surplus = Counter(map(plain, came)) - left
         check(not surplus, f"committed, and read again: {list(surplus)[:3]}")

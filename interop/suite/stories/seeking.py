@@ -28,8 +28,7 @@ def seeking(stage: Stage, client: Driven) -> None:
 
     with stage.where_supported():
         lookups(driver, topic)
-    both = [[topic, 0], [topic, 1]]
-    driver.call("open", group=None, assign=both, **{"from": "earliest"}, config={})
+    driver.open(None, assign=[[topic, 0], [topic, 1]])
     expect(driver, {0: range(COUNT), 1: range(COUNT)})
     with stage.where_supported():
         seeks(driver, topic)
@@ -79,7 +78,7 @@ def pauses(driver: Driver, topic: str) -> None:
 def newcomer(driver: Driver, topic: str) -> None:
     """Whoever begins at the end gets what is written from then on, and nothing before."""
     end = driver.call("watermarks", topic=topic, partition=0)["high"]
-    driver.call("open", group=None, assign=[[topic, 0]], **{"from": "latest"}, config={})
+    driver.open(None, assign=[[topic, 0]], begin="latest")
     deadline = time.monotonic() + PATIENCE_S
     came: list[Record] = []
     # Where the end is, is looked up at some time after `open`: one of these comes behind it.
