@@ -1,11 +1,9 @@
-"""Records as the suite compares them, and the file format they travel in to the Java programs."""
+"""Records as the suite compares them."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator
+from typing import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +63,3 @@ def shown(record: Record) -> str:
     """A record for a message: whole when small, cut when large."""
     text = repr(record)
     return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
-
-
-def write_file(path: Path, records: Iterable[Record]) -> None:
-    """Writes a record file; RecordFile.java describes the format."""
-    with path.open("wb") as out:
-        for record in records:
-            out.write(struct.pack(">iqq", record.partition, record.offset, record.timestamp))
-            _write_bytes(out, record.key)
-            _write_bytes(out, record.value)
-            out.write(struct.pack(">i", len(record.headers)))
-            for name, value in record.headers:
-                _write_bytes(out, name.encode())
-                _write_bytes(out, value)
-
-
-def read_file(path: Path) -> Iterator[Record]:
-    """Reads a record file."""
-    with path.open("rb") as source:
-        while fixed := source.read(20):
-            partition, offset, timestamp = struct.unpack(">iqq", fixed)
-            key, value = _read_bytes(source), _read_bytes(source)
-            (count,) = struct.unpack(">i", source.read(4))
-            headers = tuple(
-                ((_read_bytes(source) or b"").decode(), _read_bytes(source)) for _ in range(count)
-            )
-            yield Record(value, key, headers, partition, offset, timestamp)
-
-
-def _write_bytes(out: BinaryIO, data: bytes | None) -> None:
-    out.write(struct.pack(">i", -1 if data is None else len(data)))
-    out.write(data or b"")
-
-
-def _read_bytes(source: BinaryIO) -> bytes | None:
-    (length,) = struct.unpack(">i", source.read(4))
-    return None if length < 0 else source.read(length)

@@ -7,6 +7,7 @@ from typing import Iterable, Protocol, Sequence
 
 from ..broker import STATE
 from ..records import Record
+from . import java
 
 DRIVERS = Path(__file__).resolve().parents[2] / "drivers"
 PYTHON = STATE / "venv" / "bin" / "python"
@@ -42,6 +43,7 @@ def drivers() -> dict[str, Sequence[str | Path]]:
         "aiokafka": [PYTHON, DRIVERS / "python" / "with_aiokafka.py"],
         "kafkajs": [NODE, DRIVERS / "javascript" / "kafkajs.js"],
         "platformatic": [NODE, DRIVERS / "javascript" / "platformatic.js"],
+        "java": java.DRIVER,
     }
 
 
@@ -54,8 +56,7 @@ def all_clients(bootstrap: str, work: Path) -> list[Client]:
     """One of each."""
     from .console import Console
     from .driven import Driven
-    from .java import Java
     from .kcat import Kcat
 
     driven = [Driven(name, command, bootstrap, work) for name, command in drivers().items()]
-    return [Kcat(bootstrap), *driven, Java(bootstrap, work), Console(bootstrap)]
+    return [Kcat(bootstrap), *driven, Console(bootstrap)]
