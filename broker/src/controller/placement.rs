@@ -12,7 +12,8 @@ use super::records::PartitionRecord;
 /// There are not enough brokers in service for so many replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Unable to replicate the partition {wanted} time(s): only {available} broker(s) are in service"
+    "Unable to replicate the partition {wanted} time(s): The target replication factor of {wanted} \
+     cannot be reached because only {available} broker(s) are registered"
 )]
 pub struct TooFewBrokers {
     /// The replicas asked for.

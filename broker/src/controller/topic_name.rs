@@ -29,8 +29,8 @@ pub enum TopicNameError {
     },
     /// A character that may not stand in a name.
     #[error(
-        "Topic name is invalid: '{name}' contains characters other than ASCII letters, digits, \
-         '.', '_' and '-'"
+        "Topic name is invalid: '{name}' contains one or more characters other than ASCII \
+         alphanumerics, '.', '_' and '-'"
     )]
     Characters {
         /// The name.
