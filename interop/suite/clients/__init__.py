@@ -49,7 +49,7 @@ def drivers() -> dict[str, Sequence[str | Path]]:
 
 def client_names() -> list[str]:
     """The names of all clients."""
-    return ["kcat", *drivers(), "java", "console"]
+    return ["kcat", *drivers(), "console"]
 
 
 def all_clients(bootstrap: str, work: Path) -> list[Client]:
