@@ -123,6 +123,13 @@ final class Consuming implements AutoCloseable, ConsumerRebalanceListener {
 
     private void commit(JsonNode request, ObjectNode ok) {
         opened().commitSync(next);
+        ArrayNode offsets = ok.putArray("offsets");
+        next.forEach(
+                (partition, behind) ->
+                        offsets.addArray()
+                                .add(partition.topic())
+                                .add(partition.partition())
+                                .add(behind.offset()));
         next.clear();
     }
 
