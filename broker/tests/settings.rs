@@ -69,3 +69,19 @@ fn a_topic_follows_the_brokers_setting_until_it_has_its_own() {
     expect(&mut client, "later", ErrorCode::None);
     node.stop();
 }
+
+/// As in Kafka, where operators speed a cleaner up that has fallen behind.
+#[test]
+fn a_running_cleaner_takes_other_settings() {
+    const BROKER: (i8, &str) = (4, "1");
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let mut client = node.client();
+    for (name, value) in
+        [("log.cleaner.backoff.ms", "15001"), ("log.cleaner.dedupe.buffer.size", "134217729")]
+    {
+        alter(&mut client, BROKER, name, Some(value));
+        alter(&mut client, BROKER, name, None);
+    }
+    node.stop();
+}

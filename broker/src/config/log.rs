@@ -1,6 +1,7 @@
 //! Where logs lie, and what a topic gets that does not say otherwise.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::definition::{Definition, Kind};
 use super::settings::Settings;
@@ -123,14 +124,16 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "15000",
         "How long the cleaner waits when it has found nothing to do.",
     )
-    .valid(Valid::AtLeast(0)),
+    .valid(Valid::AtLeast(0))
+    .dynamic(),
     Definition::broker(
         "log.cleaner.dedupe.buffer.size",
         Kind::Long,
         "134217728",
         "How many bytes the cleaner may use to remember keys.",
     )
-    .valid(Valid::AtLeast(1_048_576)),
+    .valid(Valid::AtLeast(1_048_576))
+    .dynamic(),
     Definition::broker(
         "log.cleaner.min.cleanable.ratio",
         Kind::Double,
@@ -325,10 +328,6 @@ pub struct LogDefaults {
     pub retention_check_interval_ms: i64,
     /// Whether the cleaner runs.
     pub cleaner_enable: bool,
-    /// How long an idle cleaner waits.
-    pub cleaner_backoff_ms: i64,
-    /// How many bytes the cleaner may use for keys.
-    pub cleaner_dedupe_buffer_size: i64,
 }
 
 impl LogDefaults {
@@ -339,8 +338,26 @@ impl LogDefaults {
             auto_create_topics: settings.boolean("auto.create.topics.enable"),
             retention_check_interval_ms: settings.number("log.retention.check.interval.ms"),
             cleaner_enable: settings.boolean("log.cleaner.enable"),
-            cleaner_backoff_ms: settings.number("log.cleaner.backoff.ms"),
-            cleaner_dedupe_buffer_size: settings.number("log.cleaner.dedupe.buffer.size"),
+        }
+    }
+}
+
+/// What a running cleaner goes by; it may change between two runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CleanerConfig {
+    /// How long it waits when it has found nothing to do.
+    pub backoff: Duration,
+    /// How many bytes it may use for keys.
+    pub dedupe_buffer_size: usize,
+}
+
+impl CleanerConfig {
+    /// The values that `settings` have.
+    #[must_use]
+    pub fn resolve(settings: &Settings) -> Self {
+        Self {
+            backoff: Duration::from_millis(settings.number("log.cleaner.backoff.ms")),
+            dedupe_buffer_size: settings.number("log.cleaner.dedupe.buffer.size"),
         }
     }
 }

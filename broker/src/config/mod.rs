@@ -37,7 +37,7 @@ pub use error::{ConfigError, Origin, Problem};
 pub use group::GroupConfig;
 pub use limits::LimitConfig;
 pub use listener::{Endpoint, ListenerConfig, NamedListener};
-pub use log::LogDefaults;
+pub use log::{CleanerConfig, LogDefaults};
 pub use page::settings_page;
 pub use producer::ProducerConfig;
 pub use replication::{ReplicationConfig, Voter};

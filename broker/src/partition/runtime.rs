@@ -20,7 +20,7 @@ use super::reconcile::{Change, changes, current, is_led_here, leadership};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
-use crate::config::{BrokerConfig, Settings, TopicConfig};
+use crate::config::{BrokerConfig, CleanerConfig, Settings, TopicConfig};
 use crate::controller::{MetadataImage, TopicImage};
 
 /// Threads that open logs at once.
@@ -241,22 +241,33 @@ impl Keeper {
         if !self.config.log.cleaner_enable {
             return std::future::pending().await;
         }
-        let backoff = u64::try_from(self.config.log.cleaner_backoff_ms).unwrap_or(u64::MAX);
-        let bytes_max = usize::try_from(self.config.log.cleaner_dedupe_buffer_size);
-        let bytes_max = bytes_max.unwrap_or(usize::MAX);
         let cleaned = self.data_dir.log_dir().read_checkpoint(Checkpoint::CleanerOffsets);
         let mut cleaner = Cleaner::new(cleaned.ok().flatten().unwrap_or_default());
+        let mut versions = self.version.subscribe();
         loop {
-            tokio::time::sleep(Duration::from_millis(backoff)).await;
+            let config = self.cleaner_config(*versions.borrow_and_update());
+            let is_changed = versions.wait_for(|now| self.cleaner_config(*now) != config);
+            if tokio::time::timeout(config.backoff, is_changed).await.is_ok() {
+                continue;
+            }
             let keeper = Arc::clone(&self);
             let run = move || {
-                keeper.clean(&mut cleaner, bytes_max);
+                keeper.clean(&mut cleaner, config.dedupe_buffer_size);
                 cleaner
             };
             let Some(after) = blocking(&*self.seams.spawn, run).await else {
                 return error!("compaction ended in a failed assertion");
             };
             cleaner = after;
+        }
+    }
+
+    /// What the cleaner goes by once the partitions are in line with `version` of the metadata.
+    fn cleaner_config(&self, version: i64) -> CleanerConfig {
+        match version {
+            // There is no metadata yet, so that nothing has been changed.
+            ..0 => CleanerConfig::resolve(&self.config.settings),
+            0.. => CleanerConfig::resolve(&self.partitions.snapshot().settings),
         }
     }
 
