@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flumen_client::connection::Seams;
+use flumen_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use flumen_protocol::messages::fetch::FetchRequest;
 use flumen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
@@ -245,6 +248,34 @@ fn offsets_are_listed() {
     assert_eq!(list(6, -3).0, ErrorCode::UnsupportedVersion.code());
     assert_eq!(list(7, 1_600_000_000_000), (0, 0, 1_700_000_000_000));
     assert_eq!(list(7, 1_800_000_000_000), (0, -1, -1));
+    node.stop();
+}
+
+/// With one replica, Kafka counts at once what it has acknowledged with `acks=1`.
+#[test]
+fn what_acks_one_has_acknowledged_is_listed_and_can_be_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    let mut client = node.client();
+    for end in 1..=50 {
+        let request = produce_request("t", 0, batch(&["a"]), 1);
+        assert_eq!(outcome(&client.call(9, &request)), (ErrorCode::None, end - 1));
+        let partition =
+            ListOffsetsPartition { timestamp: -1, current_leader_epoch: -1, ..Default::default() };
+        let topics = vec![ListOffsetsTopic { name: "t".to_owned(), partitions: vec![partition] }];
+        let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+        assert_eq!(client.call(7, &request).topics[0].partitions[0].offset, end);
+    }
+    for end in 51..=100 {
+        let request = produce_request("t", 0, batch(&["a"]), 1);
+        assert_eq!(outcome(&client.call(9, &request)), (ErrorCode::None, end - 1));
+        let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: end }];
+        let topics = vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }];
+        let response = client.call(2, &DeleteRecordsRequest { topics, timeout_ms: 5000 });
+        let deleted = &response.topics[0].partitions[0];
+        assert_eq!((deleted.error_code, deleted.low_watermark), (0, end));
+    }
     node.stop();
 }
 

@@ -8,12 +8,17 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ApiKey;
 use parking_lot::Mutex;
 
+use crate::clock::within;
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, MetadataImage};
 use crate::fetch_session::FetchSessions;
 use crate::group::Groups;
 use crate::metrics::Metrics;
-use crate::partition::{DataDir, Partitions, Reconciled};
+use crate::partition::{DataDir, Partition, Partitions, Reconciled};
+
+/// The longest that a look at the end of a log waits for the disk. A disk that needs longer is in
+/// trouble, and whoever looks into it wants an answer.
+const SYNC_WAIT: Duration = Duration::from_secs(1);
 
 /// The parts of one broker, shared by all of its connections.
 #[derive(Debug)]
@@ -44,6 +49,18 @@ impl Context {
     /// a change can use it at once.
     pub(crate) async fn catch_up(&self) {
         self.reconciled.wait_for(self.controller.image().version()).await;
+    }
+
+    /// Waits until what producers with `acks=1` were told is in the log can be read as well, so that
+    /// whoever asks for the end of these partitions finds it there, as with Kafka.
+    pub(crate) async fn sync_appended(&self, partitions: Vec<Arc<Partition>>) {
+        let synced = async {
+            for unsynced in partitions.iter().filter_map(Partition::unsynced) {
+                // If the log cannot be synced, the question itself is answered with what there is.
+                unsynced.await.unwrap_or_default();
+            }
+        };
+        within(SYNC_WAIT, synced).await.unwrap_or_default();
     }
 
     /// What clients of this listener are told to connect to in order to reach a broker: its id,

@@ -16,6 +16,11 @@ pub(super) async fn handle(
     _call: &Call,
     request: DeleteRecordsRequest,
 ) -> DeleteRecordsResponse {
+    let named = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.filter_map(|p| ctx.partitions.get(&topic.name, p.partition_index))
+    });
+    ctx.sync_appended(named.collect()).await;
     let topics = request.topics.into_iter().map(|DeleteRecordsTopic { name, partitions }| {
         let answer = |asked: DeleteRecordsPartition| {
             let partition_index = asked.partition_index;

@@ -4,6 +4,7 @@
 //! Differs from Kafka: nothing known.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use flumen_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -14,7 +15,7 @@ use flumen_storage::TimestampQuery;
 
 use super::error::WireError;
 use super::{Call, Context};
-use crate::partition::Isolation;
+use crate::partition::{Isolation, Partition};
 
 pub(super) async fn handle(
     ctx: &Context,
@@ -25,6 +26,7 @@ pub(super) async fn handle(
         1 => Isolation::ReadCommitted,
         _ => Isolation::ReadUncommitted,
     };
+    ctx.sync_appended(looked_through(ctx, &request.topics)).await;
     let repeated = repeated_partitions(&request.topics);
     let topics = request.topics.into_iter().map(|ListOffsetsTopic { name, partitions }| {
         let answer = |asked: ListOffsetsPartition| {
@@ -47,6 +49,18 @@ pub(super) async fn handle(
         ListOffsetsTopicResponse { name, partitions }
     });
     ListOffsetsResponse { topics: topics.collect(), ..Default::default() }
+}
+
+/// The partitions whose end matters to the answer.
+fn looked_through(ctx: &Context, topics: &[ListOffsetsTopic]) -> Vec<Arc<Partition>> {
+    let asked = topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p)));
+    let to_the_end = asked.filter(|(_, partition)| {
+        matches!(
+            TimestampQuery::from_timestamp(partition.timestamp),
+            Some(TimestampQuery::Latest | TimestampQuery::Newest | TimestampQuery::At(_))
+        )
+    });
+    to_the_end.filter_map(|(topic, p)| ctx.partitions.get(&topic.name, p.partition_index)).collect()
 }
 
 fn repeated_partitions(topics: &[ListOffsetsTopic]) -> BTreeSet<(String, i32)> {

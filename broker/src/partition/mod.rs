@@ -202,6 +202,19 @@ impl Partition {
         Committed::new(Arc::clone(self), last_offset + 1)
     }
 
+    /// Resolves once everything appended so far can be read, if only this broker's disk is missing.
+    ///
+    /// A producer with `acks=1` is answered before the sync. With one replica Kafka shows at once
+    /// what it has acknowledged, and clients count on it. `None` with several replicas in sync:
+    /// there Kafka's high watermark comes later, too.
+    #[must_use]
+    pub fn unsynced(self: &Arc<Self>) -> Option<Committed> {
+        let log_end_offset = self.log_end_offset();
+        let (in_sync, _) = self.leader.lock().in_sync_count();
+        let waits = in_sync == 1 && self.high_watermark() < log_end_offset;
+        waits.then(|| Committed::new(Arc::clone(self), log_end_offset))
+    }
+
     /// Plans a read of whole batches that hold `offset` and what follows, below what `isolation`
     /// allows. With `min_one_batch` the first batch is given whatever its size.
     ///

@@ -99,6 +99,26 @@ fn nothing_is_acknowledged_or_shown_before_it_is_on_disk() {
 }
 
 #[test]
+fn what_a_lone_replica_has_not_synced_can_be_waited_for() {
+    let bench = bench(Durability::Fsync);
+    assert!(bench.partition.unsynced().is_none());
+    bench.append("a").unwrap();
+    let mut unsynced = bench.partition.unsynced().unwrap();
+    bench.append("b").unwrap();
+    assert_eq!(poll(&mut unsynced), Poll::Pending);
+    bench.jobs.run();
+    assert_eq!(poll(&mut unsynced), Poll::Ready(Ok(())));
+    assert!(bench.partition.unsynced().is_none());
+
+    let in_sync = vec![1, 2];
+    let durability = Durability::Fsync;
+    let leadership = Leadership { leader_epoch: 0, in_sync, min_in_sync: 1, durability };
+    bench.partition.reconfigure(leadership, Arc::new(LogConfig::default()));
+    bench.append("c").unwrap();
+    assert!(bench.partition.unsynced().is_none(), "the other replica may be down");
+}
+
+#[test]
 fn what_was_acknowledged_survives_a_power_cut() {
     let bench = bench(Durability::Fsync);
     for value in ["a", "b", "c"] {
