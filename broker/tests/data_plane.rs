@@ -18,7 +18,7 @@ use flumen_protocol::messages::list_offsets::{
 };
 use flumen_protocol::messages::metadata::MetadataRequest;
 use flumen_protocol::messages::produce::ProduceRequest;
-use flumen_protocol::records::Batches;
+use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
 use flumen_protocol::{ErrorCode, Records};
 use support::{Node, batch, fetch_request, outcome, produce_request};
 
@@ -275,6 +275,36 @@ fn what_acks_one_has_acknowledged_is_listed_and_can_be_deleted() {
         let response = client.call(2, &DeleteRecordsRequest { topics, timeout_ms: 5000 });
         let deleted = &response.topics[0].partitions[0];
         assert_eq!((deleted.error_code, deleted.low_watermark), (0, end));
+    }
+    node.stop();
+}
+
+#[test]
+fn records_are_deleted_unless_the_topic_is_only_compacted() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let mut client = node.client();
+    let keyed = {
+        let mut keyed = BatchBuilder::new(BatchOptions::default());
+        keyed.append(1_700_000_000_000, Some(b"k"), Some(b"v"), &[]);
+        keyed.build()
+    };
+    for (policy, expected) in [
+        ("delete", ErrorCode::None),
+        ("compact,delete", ErrorCode::None),
+        ("", ErrorCode::None),
+        ("compact", ErrorCode::PolicyViolation),
+    ] {
+        let topic = format!("t{}", policy.len());
+        node.create_topic(&topic, 1, &[("cleanup.policy", policy)]);
+        client.produce(&topic, 0, keyed.clone());
+        let partition = DeleteRecordsPartition { offset: 1, ..Default::default() };
+        let name = topic.clone();
+        let topics = vec![DeleteRecordsTopic { name, partitions: vec![partition] }];
+        let request = DeleteRecordsRequest { topics, timeout_ms: 10_000 };
+        let response = client.call(2, &request);
+        let deleted = &response.topics[0].partitions[0];
+        assert_eq!(deleted.error_code, expected.code(), "cleanup.policy={policy}");
     }
     node.stop();
 }

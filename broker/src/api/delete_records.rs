@@ -49,8 +49,7 @@ fn delete(ctx: &Context, topic: &str, asked: &DeleteRecordsPartition) -> Result<
     }
     let partition =
         ctx.partitions.find(topic, asked.partition_index).map_err(|error| error.code())?;
-    // A compacted topic keeps the last value of every key; deleting a prefix would break that.
-    if !partition.deletes() {
+    if !partition.lets_delete() {
         return Err(ErrorCode::PolicyViolation);
     }
     partition.delete_records_before(asked.offset).map_err(|error| error.code())

@@ -2,7 +2,8 @@
 //! v3 throttle time · v5 no retention time of its own any more · v6 leader epoch (KIP-320) · v7
 //! static members (KIP-345) · v8 flexible encoding · v9 members of newer group types (KIP-848) ·
 //! v10 topic ids.
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: an offset set by hand for a group that has been empty for long is kept for the
+//! whole retention time; Kafka counts from when the group became empty, and may forget it at once.
 
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::offset_commit::{

@@ -363,10 +363,12 @@ impl Partition {
         Ok(log.log_start_offset())
     }
 
-    /// Whether old records are dropped, and so may be deleted by hand.
+    /// Whether records may be deleted by hand. A topic that is only compacted keeps the last value
+    /// of every key, which deleting a prefix would break; one without any policy promises nothing.
     #[must_use]
-    pub fn deletes(&self) -> bool {
-        self.log.lock().config().delete
+    pub fn lets_delete(&self) -> bool {
+        let log = self.log.lock();
+        log.config().delete || !log.config().compact
     }
 
     /// Whether it has stopped serving.

@@ -170,12 +170,16 @@ impl WireError for SessionError {
     }
 }
 
-/// Whether a batch was well-formed, so that it was refused for what the log or its topic says.
+/// Whether a batch was well-formed and of a size that is taken, so that it was refused for what the
+/// log or its topic says.
 pub(crate) fn has_reached_log(error: &AppendError) -> bool {
     match error {
         AppendError::Log(flumen_storage::AppendError::Invalid(error)) => !matches!(
             error,
-            ValidationError::Batch(_) | ValidationError::NoBatch | ValidationError::SeveralBatches
+            ValidationError::Batch(_)
+                | ValidationError::BatchTooLarge { .. }
+                | ValidationError::NoBatch
+                | ValidationError::SeveralBatches
         ),
         AppendError::Log(_) => true,
         AppendError::NotLeader
