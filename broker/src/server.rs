@@ -16,6 +16,8 @@ use flumen_client::connection::{Listener, Seams, TaskHandle};
 use flumen_protocol::Uuid;
 use flumen_storage::log_dir::{Identity, LogDirError};
 use flumen_storage::vfs::{RealDisk, Vfs};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -363,13 +365,27 @@ async fn register(
 /// Brings the partitions in line with the metadata whenever it changes.
 async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>) {
     let mut versions = ctx.controller.watch();
-    while versions.changed().await.is_ok() {
-        versions.mark_unchanged();
-        let image = ctx.controller.image();
-        let deleted = keeper.reconcile(&image).await;
-        follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
-        for topic in deleted {
-            ctx.groups.on_topic_deleted(&topic.name, topic.id).await;
+    // Goes on beside: where the offsets topic takes no writes, that must not hold up other topics.
+    let mut forgetting = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            changed = versions.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                versions.mark_unchanged();
+                let image = ctx.controller.image();
+                let deleted = keeper.reconcile(&image).await;
+                follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
+                for topic in deleted {
+                    let groups = &ctx.groups;
+                    let forget =
+                        async move { groups.on_topic_deleted(&topic.name, topic.id).await };
+                    forgetting.push(forget);
+                }
+            }
+            Some(()) = forgetting.next() => {}
         }
     }
 }

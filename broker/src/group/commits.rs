@@ -7,7 +7,7 @@ use super::effects::GroupEffects;
 use super::error::GroupError;
 use super::offsets::{CommittedOffset, GroupOffsets};
 use super::records;
-use super::shard::{GroupShard, TOMBSTONES_MAX};
+use super::shard::GroupShard;
 use crate::coordinator::{CoordinatorRecord, Now};
 
 /// A commit of offsets, by a member or by a consumer that needs no group.
@@ -186,8 +186,9 @@ impl GroupShard {
                 .filter(|(_, committed)| committed.is_of_topic(topic_id))
                 .map(|(&partition, _)| records::offset_tombstone(group_id, topic, partition))
         });
-        effects.records.extend(orphans.take(TOMBSTONES_MAX));
-        !effects.records.is_empty()
+        let mut orphans = orphans.peekable();
+        records::fill_batch(&mut orphans, &mut effects.records);
+        orphans.peek().is_some()
     }
 
     /// Tombstones for offsets that have expired, and for groups that have nothing left; in order of

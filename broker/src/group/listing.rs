@@ -45,7 +45,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// Its subscription; empty unless the group is stable.
     pub metadata: Bytes,
-    /// Its assignment; empty unless the group is stable.
+    /// What it was assigned last.
     pub assignment: Bytes,
 }
 
@@ -73,8 +73,8 @@ impl GroupShard {
 }
 
 impl Group {
-    /// While the group is on the move, its protocol and assignments belong to no generation that
-    /// anybody is in, so they are left out.
+    /// While the group is on the move no protocol is agreed on, and without one there is no telling
+    /// a member's metadata. What a member was assigned last is shown in every state, as in Kafka.
     fn describe(&self) -> DescribedGroup {
         let is_stable = self.state == GroupState::Stable;
         let protocol = self.protocol_name.clone().filter(|_| is_stable).unwrap_or_default();
@@ -84,7 +84,7 @@ impl Group {
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             metadata: if is_stable { member.metadata(&protocol) } else { Bytes::new() },
-            assignment: if is_stable { member.assignment.clone() } else { Bytes::new() },
+            assignment: member.assignment.clone(),
         });
         DescribedGroup {
             state: self.state,

@@ -175,6 +175,29 @@ fn value_bytes(value: &impl Message, version: i16) -> Bytes {
     value.to_versioned_bytes(version).expect("its texts came in by the same wire format")
 }
 
+/// The most tombstones that one turn writes, so that a tick stays short.
+const TOMBSTONES_MAX: usize = 1_000;
+/// Their size in one batch, well below what a log takes by default.
+const TOMBSTONE_BYTES_MAX: usize = 512 * 1024;
+
+/// Takes as many tombstones as one batch should hold, and one in any case; says how many.
+pub(super) fn fill_batch(
+    tombstones: &mut impl Iterator<Item = CoordinatorRecord>,
+    records: &mut Vec<CoordinatorRecord>,
+) -> usize {
+    let mut size = 0;
+    let mut count = 0;
+    while count < TOMBSTONES_MAX
+        && size < TOMBSTONE_BYTES_MAX
+        && let Some(tombstone) = tombstones.next()
+    {
+        size += tombstone.key.len();
+        count += 1;
+        records.push(tombstone);
+    }
+    count
+}
+
 #[cfg(test)]
 mod tests {
     use flumen_protocol::Uuid;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use flumen_client::connection::Seams;
 use flumen_protocol::Uuid;
+use futures_util::future::join_all;
 use parking_lot::RwLock;
 use tracing::warn;
 
@@ -269,10 +270,14 @@ impl Groups {
 
     /// Deletes a group without members.
     pub async fn delete(&self, group_id: &str) -> Result<(), GroupError> {
-        self.submit(group_id, Wait::OwnRecords, |shard, _, effects| {
-            shard.delete_group(group_id, effects)
-        })
-        .await
+        let mut is_any_left = true;
+        while is_any_left {
+            let round = self.submit(group_id, Wait::OwnRecords, |shard, _, effects| {
+                shard.delete_group(group_id, effects)
+            });
+            is_any_left = round.await?;
+        }
+        Ok(())
     }
 
     /// A group with its members.
@@ -302,7 +307,8 @@ impl Groups {
 
     /// Forgets all offsets of a topic that was deleted.
     pub async fn on_topic_deleted(&self, topic: &str, topic_id: Uuid) {
-        for shard in self.shards() {
+        // All at once: a shard that cannot write keeps none of the others waiting.
+        let forgetting = self.shards().into_iter().map(|shard| async move {
             let mut is_any_left = true;
             while is_any_left {
                 let round = shard.submit(Wait::OwnRecords, |shard, _, effects| {
@@ -313,7 +319,8 @@ impl Groups {
                     false
                 });
             }
-        }
+        });
+        join_all(forgetting).await;
     }
 
     /// Shows every shard that is loaded to `look`.

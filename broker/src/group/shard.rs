@@ -20,8 +20,6 @@ use super::timers::{Deadline, Timer, Timers};
 use crate::config::GroupConfig;
 use crate::coordinator::{CoordinatorRecord, Now, ReplayError, Shard, Ticket};
 
-/// The most tombstones that one turn writes, so that a batch stays small and a tick short.
-pub(super) const TOMBSTONES_MAX: usize = 1_000;
 /// The pause before more of them.
 const TOMBSTONES_PAUSE_MS: i64 = 100;
 
@@ -151,12 +149,12 @@ impl GroupShard {
         Ok(results.unwrap_or_else(|| vec![Err(GroupError::UnknownMember); leavers.len()]))
     }
 
-    /// Deletes a group without members, with its offsets.
+    /// Deletes a group without members, with its offsets, some at a time; says whether any are left.
     pub fn delete_group(
         &mut self,
         group_id: &str,
         effects: &mut GroupEffects,
-    ) -> Result<(), GroupError> {
+    ) -> Result<bool, GroupError> {
         let Some(group) = self.groups.get_mut(group_id) else {
             return Err(GroupError::GroupNotFound { group_id: group_id.to_owned() });
         };
@@ -164,14 +162,16 @@ impl GroupShard {
             return Err(GroupError::NotEmpty);
         }
         group.pending_members.clear();
-        for (topic, partitions) in self.offsets.of_group(group_id).into_iter().flatten() {
-            let tombstones = partitions
-                .keys()
-                .map(|&partition| records::offset_tombstone(group_id, topic, partition));
-            effects.records.extend(tombstones);
-        }
-        effects.records.push(records::group_tombstone(group_id));
-        Ok(())
+        let offsets = self.offsets.of_group(group_id).into_iter().flatten();
+        let of_offsets = offsets.flat_map(|(topic, partitions)| {
+            let partitions = partitions.keys();
+            partitions.map(move |&partition| records::offset_tombstone(group_id, topic, partition))
+        });
+        // The group goes last: until then the deletion can be asked for again.
+        let of_group = std::iter::once_with(|| records::group_tombstone(group_id));
+        let mut tombstones = of_offsets.chain(of_group).peekable();
+        records::fill_batch(&mut tombstones, &mut effects.records);
+        Ok(tombstones.peek().is_some())
     }
 
     /// Runs rules of a group that exists.
@@ -224,16 +224,16 @@ impl GroupShard {
 
     /// Looks for offsets whose time is over, and for groups that were only kept for them.
     fn expire_offsets(&mut self, now: Now, effects: &mut GroupEffects) {
-        let expired: Vec<_> = self.expired_offsets(now).take(TOMBSTONES_MAX).collect();
-        if !expired.is_empty() {
-            info!(count = expired.len(), "expired committed offsets or empty groups");
-        }
-        let pause_ms = if expired.len() < TOMBSTONES_MAX {
-            self.config.offsets_retention_check_interval_ms
-        } else {
-            TOMBSTONES_PAUSE_MS
+        let mut expired = self.expired_offsets(now).peekable();
+        let count = records::fill_batch(&mut expired, &mut effects.records);
+        let pause_ms = match expired.peek() {
+            Some(_) => TOMBSTONES_PAUSE_MS,
+            None => self.config.offsets_retention_check_interval_ms,
         };
-        effects.records.extend(expired);
+        drop(expired);
+        if count > 0 {
+            info!(count, "expired committed offsets or empty groups");
+        }
         self.set_retention(now, pause_ms);
     }
 

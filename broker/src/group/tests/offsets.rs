@@ -43,7 +43,8 @@ impl Script {
     }
 
     fn delete_group(&mut self) -> Result<(), GroupError> {
-        self.run(|shard, _, effects| shard.delete_group(GROUP, effects))
+        while self.run(|shard, _, effects| shard.delete_group(GROUP, effects))? {}
+        Ok(())
     }
 }
 
@@ -169,7 +170,6 @@ fn an_offset_of_a_topic_created_anew_is_not_found() {
     assert!(script.shard.committed(GROUP, TOPIC, other, 0).is_none());
     script.run(|shard, _, effects| shard.on_topic_deleted(TOPIC, other, effects));
     assert_eq!(script.committed(TOPIC), Some(5));
-    assert!(script.run(|shard, _, effects| shard.on_topic_deleted(TOPIC, TOPIC_ID, effects)));
     assert!(!script.run(|shard, _, effects| shard.on_topic_deleted(TOPIC, TOPIC_ID, effects)));
     assert_eq!(script.state(), GroupState::Empty, "the group stays until retention looks at it");
     script.advance(3_600_000);
@@ -188,6 +188,27 @@ fn a_group_whose_offsets_were_deleted_stays_until_retention_looks_at_it() {
     assert_eq!(script.state(), GroupState::Empty);
     assert_eq!(script.delete_group(), Ok(()));
     assert!(script.shard.groups.is_empty());
+}
+
+#[test]
+fn a_group_with_more_offsets_than_a_batch_holds_is_deleted_in_rounds() {
+    const COUNT: i32 = 2_500;
+    let mut script = Script::new();
+    let mut request = commit_request("", -1, TOPIC, 5);
+    let one = request.topics[0].partitions[0].clone();
+    request.topics[0].partitions =
+        (0..COUNT).map(|index| CommitPartition { index, ..one.clone() }).collect();
+    script.commit(request).unwrap();
+    let is_any_left = |script: &mut Script| {
+        script.run(|shard, _, effects| shard.delete_group(GROUP, effects)).unwrap()
+    };
+    assert!(is_any_left(&mut script));
+    assert_eq!(script.state(), GroupState::Empty, "it is there while its offsets are");
+    assert!(is_any_left(&mut script));
+    assert!(!is_any_left(&mut script));
+    assert!(script.shard.groups.is_empty());
+    script.reload();
+    assert!(script.shard.all_committed(GROUP).is_none());
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn a_group_is_stable_again_after_a_failover() {
 }
 
 #[test]
-fn a_group_on_the_move_shows_members_but_no_assignments() {
+fn a_group_on_the_move_shows_members_and_what_they_had() {
     let mut script = Script::new();
     script.stable_group(1);
     let stable = script.shard.describe(GROUP).unwrap();
@@ -317,5 +317,10 @@ fn a_group_on_the_move_shows_members_but_no_assignments() {
     let moving = script.shard.describe(GROUP).unwrap();
     assert_eq!((moving.state.name(), moving.protocol.as_str()), ("PreparingRebalance", ""));
     assert_eq!(moving.members.len(), 2);
-    assert!(moving.members.iter().all(|member| member.assignment.is_empty()));
+    assert!(moving.members.iter().all(|member| member.metadata.is_empty()));
+    let mut assignments: Vec<_> =
+        moving.members.iter().map(|member| member.assignment.clone()).collect();
+    assignments.sort();
+    assert_eq!(assignments, [Bytes::new(), stable.members[0].assignment.clone()]);
+    assert_ne!(assignments[0], assignments[1]);
 }
