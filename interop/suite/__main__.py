@@ -1,4 +1,4 @@
-"""Runs the stories: `python -m suite --flumen BINARY | --apache-kafka [--only TEXT]`."""
+"""Runs the stories: `python -m suite --flumen BINARY | --apache-kafka [--full] [--only TEXT]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def main() -> int:
     print(f"{broker.name} on {broker.bootstrap}, {len(chosen)} stories", flush=True)
     try:
         clients = {client.name: client for client in all_clients(broker.bootstrap, work)}
-        report.tell(chosen, Stage(broker, clients, work, options.differential))
+        stage = Stage(broker, clients, work, options.differential, options.full)
+        report.tell(chosen, stage)
     finally:
         broker.discard()
     return report.close()
@@ -40,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--differential", type=Path, metavar="BINARY", help="the program that compares two brokers"
     )
+    parser.add_argument("--full", action="store_true", help="the long form of stories that have one")
     parser.add_argument("--only", default="", metavar="TEXT", help="stories with TEXT in the name")
     return parser.parse_args()
 

@@ -135,8 +135,9 @@ class ApacheKafka(Broker):
 
     name = "apache-kafka"
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, settings: Sequence[str] = ()) -> None:
         super().__init__(work)
+        self.settings = settings
         self.libraries = STATE / "java-apache-kafka"
         self.log_root = work / "logs"
         self.controller_port = 0
@@ -181,6 +182,7 @@ class ApacheKafka(Broker):
             "transaction.state.log.replication.factor=1",
             "transaction.state.log.min.isr=1",
             "group.initial.rebalance.delay.ms=0",
+            *self.settings,
         ]) + "\n"
 
 

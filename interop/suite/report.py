@@ -38,6 +38,8 @@ class Stage:
     work: Path
     #: The program that compares two brokers, if it was built.
     differential: Path | None = None
+    #: Whether stories that have a long form are told in it.
+    is_full: bool = False
     #: What the report says beside the outcome.
     remarks: list[str] = field(default_factory=list)
 
