@@ -171,6 +171,7 @@ impl Broker {
         let image = controller.image();
         keeper.reconcile(&image).await;
         follow_groups(&groups, &partitions, &image, &seams);
+        keeper.announce(image.version());
 
         let sessions = FetchSessions::new(config.limits.fetch_sessions_max);
         let fetch_sessions = Arc::new(Mutex::new(sessions));
@@ -378,6 +379,7 @@ async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>) {
                 let image = ctx.controller.image();
                 let deleted = keeper.reconcile(&image).await;
                 follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
+                keeper.announce(image.version());
                 for topic in deleted {
                     let groups = &ctx.groups;
                     let forget =

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::sync::Barrier;
+
 use bytes::Bytes;
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::find_coordinator::FindCoordinatorRequest;
@@ -160,6 +162,33 @@ fn a_group_forms_commits_and_is_still_there_after_a_restart() {
     assert_eq!(listed.groups[0].group_state, "Empty");
     assert_eq!(fetch(&mut client).0, 43);
     node.stop();
+}
+
+#[test]
+fn whoever_is_sent_to_the_coordinator_is_expected_there() {
+    // librdkafka gives a consumer's program the error, if the coordinator denies to be one.
+    const CLIENTS: usize = 8;
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        let node = start(dir.path(), "0");
+        let at_once = Barrier::new(CLIENTS);
+        std::thread::scope(|scope| {
+            for number in 0..CLIENTS {
+                let (at_once, mut client) = (&at_once, node.client());
+                scope.spawn(move || {
+                    let group_id = format!("{GROUP}-{number}");
+                    at_once.wait();
+                    assert_eq!(find(&mut client, &group_id, 0), ErrorCode::None);
+                    let all = OffsetFetchRequest { group_id, topics: None, ..Default::default() };
+                    let error = ErrorCode::from_code(client.call(5, &all).error_code);
+                    let is_there =
+                        matches!(error, ErrorCode::None | ErrorCode::CoordinatorLoadInProgress);
+                    assert!(is_there, "{error:?}");
+                });
+            }
+        });
+        node.stop();
+    }
 }
 
 #[test]

@@ -58,13 +58,13 @@ async fn find(ctx: &Context, key_type: i8, key: String) -> Coordinator {
 }
 
 async fn find_group(ctx: &Context, key: String) -> Coordinator {
-    let mut image = ctx.controller.image();
-    if image.topic(CONSUMER_OFFSETS).is_none() {
+    if ctx.controller.image().topic(CONSUMER_OFFSETS).is_none() {
         create_offsets_topic(ctx).await;
-        // The client comes to this very broker next, and should find the partition open.
-        ctx.catch_up().await;
-        image = ctx.controller.image();
     }
+    // The client comes to this very broker next, and should find the partition open, whoever made
+    // the topic a moment ago.
+    ctx.catch_up().await;
+    let image = ctx.controller.image();
     let listener = ctx.config.listener.listeners.first().map_or("", |listener| &listener.name);
     coordinator_in(&image, listener, &key).unwrap_or_else(|| {
         refused(key, ErrorCode::CoordinatorNotAvailable, "no broker coordinates the group now")

@@ -88,7 +88,7 @@ impl Keeper {
         Self { config, seams, data_dir, partitions, last_shutdown, version }
     }
 
-    /// Tells of the version of the metadata that the partitions are in line with.
+    /// Tells of the version of the metadata that was announced last.
     pub(crate) fn reconciled(&self) -> Reconciled {
         Reconciled(self.version.subscribe())
     }
@@ -112,8 +112,13 @@ impl Keeper {
         next.version = image.version();
         next.settings = Settings::clone(&settings);
         self.partitions.replace(next);
-        self.version.send_replace(image.version());
         deleted
+    }
+
+    /// Tells those who wait that everything is in line with `version`, the groups that live on the
+    /// partitions included.
+    pub(crate) fn announce(&self, version: i64) {
+        self.version.send_replace(version);
     }
 
     /// Brings the partitions that are open in line, and says which are to be opened.
