@@ -357,3 +357,19 @@ fn damaged_batches_are_refused_and_nothing_is_appended() {
     assert_eq!(client.produce("t", 0, good), (ErrorCode::None, 0));
     node.stop();
 }
+
+#[test]
+fn the_epoch_of_the_leader_is_known_before_its_first_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    let mut client = node.client();
+    let mut request = fetch_request("t", 0, 0);
+    let asked = &mut request.topics[0].partitions[0];
+    (asked.current_leader_epoch, asked.last_fetched_epoch) = (0, 0);
+    let response = client.call(12, &request);
+    let found = &response.responses[0].partitions[0];
+    assert_eq!(ErrorCode::from_code(found.error_code), ErrorCode::None);
+    assert_eq!((found.diverging_epoch.epoch, found.high_watermark), (-1, 0));
+    node.stop();
+}

@@ -322,9 +322,23 @@ impl Partition {
     }
 
     /// Where the greatest leader epoch at or below `leader_epoch` ends.
+    ///
+    /// The leader's own epoch counts as soon as it leads. The log learns of it with the first
+    /// record, so until then it begins and ends at the end of the log.
     #[must_use]
     pub fn end_offset_for_epoch(&self, leader_epoch: i32) -> Option<EpochEndOffset> {
-        self.log.lock().end_offset_for_epoch(leader_epoch)
+        let log = self.log.lock();
+        let current = self.leader.lock().leader_epoch();
+        log.end_offset_for_epoch(leader_epoch).or_else(|| {
+            let end_offset = log.log_end_offset();
+            let greatest = match leader_epoch == current {
+                true => current,
+                false => log.latest_epoch().unwrap_or(leader_epoch),
+            };
+            (0..=current)
+                .contains(&leader_epoch)
+                .then_some(EpochEndOffset { leader_epoch: greatest, end_offset })
+        })
     }
 
     /// Runs `look` with the log, for reports that need more than its ends.
