@@ -383,6 +383,5 @@ pub(super) fn members_max(config: &GroupConfig) -> usize {
 
 /// The topics in a consumer's subscription; nothing if it is no such thing.
 fn subscription_topics(metadata: &Bytes) -> Option<Vec<String>> {
-    let subscription = ConsumerProtocolSubscription::from_member_metadata(metadata.clone()).ok()?;
-    Some(subscription.topics)
+    ConsumerProtocolSubscription::topics_in_member_metadata(metadata.clone()).ok()
 }

@@ -42,6 +42,17 @@ impl ConsumerProtocolSubscription {
     pub fn from_member_metadata(bytes: Bytes) -> Result<Self, DecodeError> {
         decode_known_fields(bytes)
     }
+
+    /// Reads the topics of a subscription, whatever follows.
+    ///
+    /// Some clients name a version and leave out the fields that came with it. Kafka's coordinator
+    /// reads every subscription as one of version 0, and so it does not notice.
+    pub fn topics_in_member_metadata(bytes: Bytes) -> Result<Vec<String>, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let name = <Self as Message>::SCHEMA.name();
+        reader.read_i16().map_err(|error| error.in_message(name))?;
+        Self::decode(&mut reader, 0).map(|subscription| subscription.topics)
+    }
 }
 
 impl ConsumerProtocolAssignment {
@@ -62,6 +73,17 @@ fn decode_known_fields<T: Message>(bytes: Bytes) -> Result<T, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_are_read_where_the_version_promises_more_than_there_is() {
+        // Version 1, the topic "t", no user data, and no owned partitions either.
+        let bytes = Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff");
+        assert!(ConsumerProtocolSubscription::from_member_metadata(bytes.clone()).is_err());
+        assert_eq!(
+            ConsumerProtocolSubscription::topics_in_member_metadata(bytes),
+            Ok(vec!["t".to_owned()])
+        );
+    }
 
     #[test]
     fn a_newer_version_is_read_as_far_as_it_is_known() {
