@@ -99,6 +99,15 @@ pub enum CompactionError {
         #[source]
         source: RecordError,
     },
+    /// The offsets of the records of a batch do not rise within its own, although its checksum is
+    /// right.
+    #[error("the batch at offset {base_offset} has a record at {offset}, which is out of order")]
+    RecordOrder {
+        /// Where the batch begins.
+        base_offset: i64,
+        /// What the record says.
+        offset: i64,
+    },
 }
 
 impl Dirtiness {

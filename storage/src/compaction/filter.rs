@@ -84,13 +84,20 @@ impl<'a> RecordFilter<'a> {
             .records(DECOMPRESSED_BYTES_MAX)
             .map_err(|error| unreadable(RecordError::from(error)))?;
         let is_past_horizon = self.is_past_horizon(header);
-        records
-            .filter(|record| match record {
-                Ok(record) => header.is_control() || self.is_retained(record, is_past_horizon),
-                Err(_) => true,
-            })
-            .collect::<Result<_, _>>()
-            .map_err(unreadable)
+        let mut free_offset = base_offset;
+        let mut retained = Vec::new();
+        for record in records {
+            let record = record.map_err(unreadable)?;
+            let offset = record.offset;
+            if !(free_offset..=header.last_offset()).contains(&offset) {
+                return Err(CompactionError::RecordOrder { base_offset, offset });
+            }
+            free_offset = offset + 1;
+            if header.is_control() || self.is_retained(&record, is_past_horizon) {
+                retained.push(record);
+            }
+        }
+        Ok(retained)
     }
 
     fn is_retained(&self, record: &Record, is_past_horizon: bool) -> bool {

@@ -10,7 +10,7 @@ use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches, Record, Reco
 
 use super::*;
 use crate::vfs::simulated::Operation;
-use crate::vfs::{SimulatedDisk, Vfs};
+use crate::vfs::{OpenOptions, SimulatedDisk, Vfs, read_file};
 use crate::{AppendOrigin, OpenContext};
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -410,6 +410,29 @@ fn a_damaged_batch_stops_the_run_and_stays_as_it_is() {
         error,
         CompactionError::Read(ReadError::Corrupt { base_offset: 0, position: 0, .. })
     ));
+}
+
+#[test]
+fn a_batch_whose_offsets_do_not_rise_stops_the_run() {
+    let bench = Bench::new();
+    // A tombstone makes the run write the batch anew.
+    bench.append(&[("a", None), ("b", Some("2"))]);
+    bench.roll();
+    let path = Path::new(DIR).join("00000000000000000000.log");
+    let mut bytes = read_file(&bench.disk, &path).unwrap();
+    let first_offset_delta = &mut bytes[64];
+    assert_eq!(*first_offset_delta, 0);
+    *first_offset_delta = 2;
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bench.disk.open(&path, OpenOptions::CREATE).unwrap().write_at(&bytes, 0).unwrap();
+
+    let error = compact(&bench.log, &bench.bounds(NOW_MS)).unwrap_err();
+    assert!(
+        matches!(error, CompactionError::RecordOrder { base_offset: 0, offset: 1 }),
+        "{error}"
+    );
+    assert!(!bench.log.lock().is_offline());
 }
 
 #[test]
