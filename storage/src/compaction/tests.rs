@@ -428,10 +428,7 @@ fn a_batch_whose_offsets_do_not_rise_stops_the_run() {
     bench.disk.open(&path, OpenOptions::CREATE).unwrap().write_at(&bytes, 0).unwrap();
 
     let error = compact(&bench.log, &bench.bounds(NOW_MS)).unwrap_err();
-    assert!(
-        matches!(error, CompactionError::RecordOrder { base_offset: 0, offset: 1 }),
-        "{error}"
-    );
+    assert!(matches!(error, CompactionError::RecordOrder { base_offset: 0, offset: 1 }), "{error}");
     assert!(!bench.log.lock().is_offline());
 }
 

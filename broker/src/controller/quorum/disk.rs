@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flumen_client::connection::Seams;
-use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
+use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches, RecordBatch};
 use flumen_storage::vfs::Vfs;
 use flumen_storage::{LogConfig, OpenContext, PartitionLog};
 use openraft::storage::IOFlushed;
@@ -21,8 +21,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::durable_file;
+use super::consistency::Found;
 use super::types::{Entry, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index};
+use super::{durable_file, snapshot};
 
 const STATE_FILE: &str = "quorum-state";
 
@@ -95,6 +96,7 @@ impl Disk {
             last: Mutex::default(),
             jobs: Mutex::default(),
         };
+        disk.found()?.check().map_err(invalid)?;
         disk.finish_purge()?;
         *disk.last.lock() = disk.find_last()?;
         Ok(disk)
@@ -134,6 +136,46 @@ impl Disk {
             Some(entry) => Ok(Some(entry.log_id)),
             None => Err(invalid("the metadata log has no entry at its end")),
         }
+    }
+
+    /// What all the files say, for comparison.
+    fn found(&self) -> io::Result<Found> {
+        let snapshot = match snapshot::load(&*self.vfs, &self.dir)? {
+            Some(bytes) => snapshot::decode(&bytes)?.0.last_log_id,
+            None => None,
+        };
+        let (start, end) = {
+            let log = self.log.lock();
+            (log.log_start_offset(), log.log_end_offset())
+        };
+        let State { vote, purged } = self.state.lock().clone();
+        Ok(Found {
+            vote_term: vote.map_or(0, |(term, ..)| term),
+            purged: purged.map(log_id),
+            snapshot,
+            start: index(start)?,
+            terms: self.terms(start, end)?,
+            end: index(end)?,
+        })
+    }
+
+    /// The first entry of each term, by the headers of the batches.
+    fn terms(&self, start: i64, end: i64) -> io::Result<Vec<LogId>> {
+        let mut terms: Vec<LogId> = Vec::new();
+        let mut next = start;
+        self.for_each_batch(start, end, |batch| {
+            let header = batch.header();
+            if header.base_offset > next {
+                return Err(gap());
+            }
+            let term = term_of(&batch)?;
+            if terms.last().is_none_or(|last| last.leader_id.term != term) {
+                terms.push(log_id((term, index(next)?)));
+            }
+            next = header.next_offset();
+            Ok(next)
+        })?;
+        Ok(terms)
     }
 
     pub(super) fn last(&self) -> Option<LogId> {
@@ -211,10 +253,10 @@ impl Disk {
 
     /// Writes a value of a test's own making as the next entry.
     #[cfg(test)]
-    pub(super) fn append_raw(&self, value: &[u8]) {
-        let mut builder = new_batch(9, self.log.lock().log_end_offset()).unwrap();
+    pub(super) fn append_raw(&self, term: u64, value: &[u8]) {
+        let mut builder = new_batch(term, self.log.lock().log_end_offset()).unwrap();
         builder.append(0, None, Some(value), &[]);
-        self.write(Some((9, builder))).unwrap();
+        self.write(Some((term, builder))).unwrap();
         self.sync().unwrap();
     }
 
@@ -225,6 +267,34 @@ impl Disk {
             (offset(from)?.max(log.log_start_offset()), offset(to)?.min(log.log_end_offset()))
         };
         let mut entries = Vec::new();
+        self.for_each_batch(next, end, |batch| {
+            batch.verify_crc().map_err(invalid)?;
+            let term = term_of(&batch)?;
+            for record in batch.records(usize::MAX).map_err(invalid)? {
+                let record = record.map_err(invalid)?;
+                if !(next..end).contains(&record.offset) {
+                    continue;
+                }
+                let value = record.value.unwrap_or_default();
+                let entry = StoredEntry::decode(index(record.offset)?, &value)?;
+                if entry.log_id.leader_id.term != term {
+                    return Err(invalid("an entry of the metadata log is not of its batch's term"));
+                }
+                entries.push(entry);
+                next = record.offset + 1;
+            }
+            Ok(next)
+        })?;
+        Ok(entries)
+    }
+
+    /// Visits the batches from offset `next` to before `end`; each visit says where it got to.
+    fn for_each_batch(
+        &self,
+        mut next: i64,
+        end: i64,
+        mut visit: impl FnMut(RecordBatch) -> io::Result<i64>,
+    ) -> io::Result<()> {
         while next < end {
             let segments = {
                 let log = self.log.lock();
@@ -237,23 +307,17 @@ impl Disk {
                 let mut bytes = vec![0; range.size];
                 range.source.read_exact_at(&mut bytes, range.position)?;
                 for batch in Batches::new(Bytes::from(bytes)) {
-                    let batch = batch.map_err(invalid)?;
-                    batch.verify_crc().map_err(invalid)?;
-                    for record in batch.records(usize::MAX).map_err(invalid)? {
-                        let record = record.map_err(invalid)?;
-                        if (next..end).contains(&record.offset) {
-                            let value = record.value.unwrap_or_default();
-                            entries.push(StoredEntry::decode(index(record.offset)?, &value)?);
-                            next = record.offset + 1;
-                        }
+                    if next >= end {
+                        return Ok(());
                     }
+                    next = visit(batch.map_err(invalid)?)?;
                 }
             }
             if next == before {
-                return Err(invalid("the metadata log has a gap"));
+                return Err(gap());
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Removes what lies after `last`, or everything.
@@ -375,6 +439,15 @@ impl Disk {
         progress.mark_flushed(&plan);
         Ok(())
     }
+}
+
+fn gap() -> io::Error {
+    invalid("the metadata log has a gap")
+}
+
+/// The term that all entries of a batch are of.
+fn term_of(batch: &RecordBatch) -> io::Result<u64> {
+    u64::try_from(batch.header().partition_leader_epoch).map_err(invalid)
 }
 
 fn new_batch(term: u64, base_offset: i64) -> io::Result<BatchBuilder> {

@@ -3,6 +3,7 @@
 //! This is the facade over openraft; nothing outside this folder names it. A cluster of one is a
 //! quorum of one, with the same elections, the same log and the same files.
 
+mod consistency;
 mod disk;
 mod durable_file;
 mod log_store;

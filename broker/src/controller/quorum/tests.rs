@@ -113,7 +113,7 @@ async fn a_record_of_a_newer_version_stops_the_start_with_its_name() {
 
     let disk = Arc::new(Disk::open(Arc::clone(&vfs), dir.path(), Seams::real()).unwrap());
     let payload = BTreeMap::from([("Records", [(99_u16, 1_u16, ("x",))])]);
-    disk.append_raw(&rmp_serde::to_vec(&(9_u64, payload)).unwrap());
+    disk.append_raw(1, &rmp_serde::to_vec(&(1_u64, payload)).unwrap());
     drop(disk);
 
     let config = crate::config::BrokerConfig::default().replication;
@@ -133,6 +133,35 @@ async fn several_voters_are_refused_until_there_is_a_peer_listener() {
     let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
     let started = Quorum::start(1, &config.replication, dir.path(), vfs, Seams::real()).await;
     assert!(matches!(started, Err(QuorumError::SeveralVoters { count: 2 })));
+}
+
+#[tokio::test]
+async fn a_lost_file_stops_the_start() {
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    for (lost, reason) in
+        [(".checkpoint", "is in no snapshot"), ("quorum-state", "the log begins at")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let quorum = start(&vfs, dir.path()).await;
+        write(&quorum, "a").await;
+        let mut snapshots = quorum.raft.metrics();
+        quorum.begin_snapshot().await;
+        while snapshots.borrow_watched().snapshot.is_none() {
+            snapshots.changed().await.unwrap();
+        }
+        let snapshot = snapshots.borrow_watched().snapshot;
+        quorum.disk.purge(snapshot.unwrap()).await.unwrap();
+        write(&quorum, "b").await;
+        quorum.shutdown().await;
+        drop(quorum);
+
+        let entries = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let is_lost = |path: &std::path::PathBuf| path.to_string_lossy().ends_with(lost);
+        std::fs::remove_file(entries.into_iter().find(is_lost).unwrap()).unwrap();
+        let opened = Disk::open(Arc::clone(&vfs), dir.path(), Seams::real());
+        let message = opened.err().unwrap().to_string();
+        assert!(message.contains(reason), "{message}");
+    }
 }
 
 #[test]

@@ -121,6 +121,10 @@ impl TryFrom<Members> for Membership {
     type Error = io::Error;
 
     fn try_from(members: Members) -> io::Result<Self> {
+        let ids = members.voters.iter().flatten().chain(members.addresses.keys());
+        for id in ids {
+            i32::try_from(*id).map_err(invalid)?;
+        }
         let nodes = members.addresses.into_iter().map(|(id, addr)| (id, BasicNode { addr }));
         Self::new(members.voters, nodes.collect::<BTreeMap<_, _>>()).map_err(invalid)
     }
