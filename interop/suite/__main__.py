@@ -10,6 +10,7 @@ from . import stories  # noqa: F401  (registers the stories)
 from .broker import STATE, ApacheKafka, Broker, Flumen, empty_directory
 from .clients import all_clients
 from .report import STORIES, Report, Stage
+from .traffic import Recorder
 
 
 def main() -> int:
@@ -20,6 +21,7 @@ def main() -> int:
         broker = ApacheKafka(work / "broker")
     else:
         broker = Flumen(options.flumen, work / "broker")
+    recorder = Recorder(broker) if options.record else None
     report = Report()
     chosen = [told for told in STORIES if options.only in told.name]
     broker.start()
@@ -28,6 +30,8 @@ def main() -> int:
         clients = {client.name: client for client in all_clients(broker.bootstrap, work)}
         stage = Stage(broker, clients, work, options.differential, options.full)
         report.tell(chosen, stage)
+        if recorder is not None:
+            recorder.finish(options.record)
     finally:
         broker.discard()
     return report.close()
@@ -42,6 +46,9 @@ def arguments() -> argparse.Namespace:
         "--differential", type=Path, metavar="BINARY", help="the program that compares two brokers"
     )
     parser.add_argument("--full", action="store_true", help="the long form of stories that have one")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="write down what the clients said, for fuzz/"
+    )
     parser.add_argument("--only", default="", metavar="TEXT", help="stories with TEXT in the name")
     return parser.parse_args()
 

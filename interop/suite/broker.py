@@ -31,10 +31,12 @@ class Broker:
         self.output = work / "output.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        #: Where clients are sent, if not to the broker itself.
+        self.advertised_port = 0
 
     @property
     def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"127.0.0.1:{self.advertised_port or self.port}"
 
     def start(self) -> None:
         raise NotImplementedError
@@ -102,6 +104,8 @@ class Flumen(Broker):
             "--set", "auto.create.topics.enable=true",
             "--set", "group.initial.rebalance.delay.ms=0",
         ]
+        if self.advertised_port:
+            command += ["--set", f"advertised.listeners={self.bootstrap}"]
         for setting in self.settings:
             command += ["--set", setting]
         with self.output.open("ab") as output:
@@ -174,6 +178,7 @@ class ApacheKafka(Broker):
             f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}",
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},"
             f"CONTROLLER://127.0.0.1:{self.controller_port}",
+            f"advertised.listeners=PLAINTEXT://{self.bootstrap}",
             "controller.listener.names=CONTROLLER",
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             f"log.dirs={self.log_root}",
