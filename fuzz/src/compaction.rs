@@ -23,8 +23,18 @@ const DECOMPRESSED_BYTES_MAX: usize = 1 << 20;
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let files = log_files::draw(&mut input);
-    let disk = log_files::write(&files);
+    let disk = log_files::write(&files, log_files::DIR);
     within(MEMORY_MAX, || check(&disk, input));
+}
+
+/// How many directories there are, each a seed.
+pub fn seed_count() -> u8 {
+    log_files::template_count()
+}
+
+/// The input that compacts the log in a directory as it is.
+pub fn seed(number: u8) -> Vec<u8> {
+    vec![number]
 }
 
 fn check(disk: &SimulatedDisk, mut input: Input<'_>) {

@@ -38,6 +38,15 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// The input that means this very payload.
+pub fn seed(compression: Compression, payload: &[u8]) -> Vec<u8> {
+    let codec = Compression::ALL.iter().position(|other| *other == compression);
+    let codec = u8::try_from(codec.expect("all are listed")).expect("they are few");
+    let limit = 0xffff_u32.to_be_bytes();
+    let window_size = 0x100_u32.to_be_bytes();
+    [&[codec, 0][..], &limit, &window_size, &[0], payload].concat()
+}
+
 /// Content that has something to compress.
 fn repetitive(input: &mut Input<'_>) -> Bytes {
     let mut content = Vec::new();

@@ -29,7 +29,8 @@ use crate::bounds::within;
 use crate::input::Input;
 use crate::log_files::plain_batch;
 use crate::memory_net::MemoryNet;
-use crate::traffic::{Traffic, check_answer};
+use crate::seeds::INPUT_BYTES_MAX;
+use crate::traffic::{self, Traffic, check_answer};
 
 /// A broker is replaced after so many inputs: topics, groups and producers add up.
 const INPUTS_MAX: usize = 400;
@@ -56,6 +57,18 @@ pub fn run(data: &[u8]) {
     });
 }
 
+/// The input that sends these frames, as many as an input has room for.
+pub fn seed<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut input = vec![0];
+    for frame in frames {
+        let choice = traffic::frame_seed(frame);
+        if input.len() + choice.len() <= INPUT_BYTES_MAX {
+            input.extend(choice);
+        }
+    }
+    input
+}
+
 /// A broker, the runtime it runs on, and the client that wants nothing but its service.
 struct Bench {
     runtime: Runtime,
@@ -78,7 +91,7 @@ impl Bench {
         let config = BrokerConfig::with(settings).expect("the settings exist");
         let (broker, steady, topic_id) = runtime.block_on(async {
             let disk = Arc::new(SimulatedDisk::new());
-            let broker = Broker::start_on(config, net.seams(), disk).await;
+            let broker = Broker::start_on(config, net.seams(0), disk).await;
             let broker = broker.expect("the disk is sound");
             let mut steady = Client { stream: net.dial(), next_correlation_id: 0 };
             steady.create_topic(STEADY_TOPIC).await;

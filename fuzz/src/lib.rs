@@ -14,17 +14,20 @@ mod batches;
 mod log_files;
 mod memory_net;
 mod messages;
+mod recorded;
 mod traffic;
 
 pub mod compaction;
 pub mod compression;
 pub mod configuration;
 pub mod connection;
+pub mod controller;
 pub mod frame;
 pub mod log_dir;
 pub mod log_recovery;
 pub mod metadata;
 pub mod record_batch;
+pub mod seeds;
 pub mod validation;
 
 pub use messages::{requests, responses};

@@ -11,9 +11,10 @@ use flumen_protocol::records::{BatchBuilder, BatchOptions};
 use flumen_storage::vfs::{OpenOptions, SimulatedDisk, Vfs, read_file};
 use flumen_storage::{AppendOrigin, LogConfig, OpenContext, PartitionLog};
 
-use crate::batches::repair_segment;
+use crate::batches::{repair_crc, repair_length, repair_segment};
 use crate::edits::edit;
 use crate::input::Input;
+use crate::recorded;
 
 pub const NOW_MS: i64 = 1_700_000_000_000;
 pub const DIR: &str = "/data/topic-0";
@@ -21,23 +22,30 @@ pub const DIR: &str = "/data/topic-0";
 /// The content of a directory, by file name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Directories to start from: empty, in use, closed, cut off in the front, compacted by halves.
+/// Directories to start from: empty, in use, closed, cut off in the front, compacted by halves, and
+/// those that brokers wrote for real clients.
 static TEMPLATES: LazyLock<Vec<Files>> = LazyLock::new(|| {
     let in_use = SimulatedDisk::new();
     let mut log = fill(&in_use);
-    let mut templates = vec![Files::new(), files(&in_use)];
+    let mut templates = vec![Files::new(), files(&in_use, DIR)];
 
     log.advance_log_start_offset(17).expect("the disk is sound");
-    templates.push(files(&in_use));
+    templates.push(files(&in_use, DIR));
     log.close().expect("the disk is sound");
-    templates.push(files(&in_use));
+    templates.push(files(&in_use, DIR));
 
     let closed = SimulatedDisk::new();
     fill(&closed).close().expect("the disk is sound");
-    templates.push(files(&closed));
-    templates.push(with_half_an_exchange(files(&closed)));
+    templates.push(files(&closed, DIR));
+    templates.push(with_half_an_exchange(files(&closed, DIR)));
+    templates.extend_from_slice(recorded::partitions());
     templates
 });
+
+/// How many directories there are to start from.
+pub fn template_count() -> u8 {
+    u8::try_from(TEMPLATES.len()).expect("they are few")
+}
 
 pub fn config() -> Arc<LogConfig> {
     Arc::new(LogConfig {
@@ -103,8 +111,9 @@ fn fill(disk: &SimulatedDisk) -> PartitionLog {
     log
 }
 
-fn files(disk: &SimulatedDisk) -> Files {
-    let dir = Path::new(DIR);
+/// What a disk has in a directory.
+pub fn files(disk: &SimulatedDisk, dir: &str) -> Files {
+    let dir = Path::new(dir);
     let entries = disk.list(dir).expect("the log has made it");
     let read = |name: &str| read_file(disk, &dir.join(name)).expect("the disk is sound");
     entries.into_iter().map(|entry| (entry.name.clone(), read(&entry.name))).collect()
@@ -132,7 +141,8 @@ pub fn draw(input: &mut Input<'_>) -> Files {
     files
 }
 
-fn damage(files: &mut Files, input: &mut Input<'_>) {
+/// Changes one file, or does away with it.
+pub fn damage(files: &mut Files, input: &mut Input<'_>) {
     let names: Vec<&String> = files.keys().collect();
     let name = match names.len() {
         0 => segment_name(input),
@@ -177,6 +187,11 @@ fn repair(name: &str, content: &mut Vec<u8>) {
     match name.rsplit('.').next().unwrap_or_default() {
         "log" | "cleaned" => repair_segment(content),
         "swap" if name.ends_with("log.swap") => repair_segment(content),
+        // A snapshot of the metadata is one batch.
+        "checkpoint" if name.starts_with('0') => {
+            repair_length(content);
+            repair_crc(content);
+        }
         // The checksum is the last four bytes,
         "seal" | "swap" => {
             if let Some(end) = content.len().checked_sub(4) {
@@ -199,10 +214,10 @@ fn repair(name: &str, content: &mut Vec<u8>) {
     }
 }
 
-/// Puts files on a new disk.
-pub fn write(files: &Files) -> SimulatedDisk {
+/// Puts files into a directory of a new disk.
+pub fn write(files: &Files, dir: &str) -> SimulatedDisk {
     let disk = SimulatedDisk::new();
-    let dir = Path::new(DIR);
+    let dir = Path::new(dir);
     disk.create_dir_all(dir).expect("the disk is sound");
     for (name, content) in files {
         let file = disk.open(&dir.join(name), OpenOptions::CREATE).expect("the disk is sound");

@@ -24,9 +24,19 @@ pub fn run(data: &[u8]) {
         now_ms: NOW_MS,
     };
     let files = log_files::draw(&mut input);
-    let disk = log_files::write(&files);
+    let disk = log_files::write(&files, log_files::DIR);
     let size: usize = files.values().map(Vec::len).sum();
     within(MEMORY_MAX + 16 * size, || check(&disk, context, input));
+}
+
+/// How many directories there are, each a seed.
+pub fn seed_count() -> u8 {
+    log_files::template_count()
+}
+
+/// The input that leaves a directory as it is.
+pub fn seed(number: u8) -> Vec<u8> {
+    vec![0, 0, number]
 }
 
 fn check(disk: &SimulatedDisk, context: OpenContext, mut input: Input<'_>) {

@@ -30,13 +30,14 @@ pub struct MemoryNet {
 }
 
 impl MemoryNet {
-    /// Everything a broker needs, with this network. To be called in the runtime.
+    /// Everything a broker needs, with this network. To be called in the runtime. Brokers that start
+    /// one after the other on the same disk need other dice each time.
     #[expect(clippy::disallowed_methods, reason = "this is the Clock seam itself, in virtual time")]
-    pub fn seams(&self) -> Seams {
+    pub fn seams(&self, dice: u64) -> Seams {
         Seams {
             net: Arc::new(self.clone()),
             clock: Arc::new(StandingClock { origin: Instant::now() }),
-            rng: Arc::new(Counter(AtomicU64::new(1))),
+            rng: Arc::new(Counter(AtomicU64::new(dice << 32 | 1))),
             spawn: Arc::new(Inline),
         }
     }
@@ -139,7 +140,7 @@ impl Clock for StandingClock {
     }
 }
 
-/// The same numbers in every run.
+/// The same numbers in every run, others for every start.
 #[derive(Debug)]
 struct Counter(AtomicU64);
 

@@ -31,6 +31,21 @@ pub fn responses(data: &[u8]) {
     check(kind, input);
 }
 
+/// The input that means this very body; `None` for a version that is not served.
+pub fn seed(kind: Kind, version: i16, body: &[u8]) -> Option<Vec<u8>> {
+    let index = match kind {
+        Kind::Request(api) | Kind::Response(api) => {
+            ApiKey::ALL.iter().position(|other| *other == api)?
+        }
+        Kind::Data(_) => ApiKey::ALL.len() + Kind::of_data().position(|other| other == kind)?,
+    };
+    let versions = kind.schema().versions;
+    let is_served = (versions.min..=versions.max).contains(&version);
+    let nth = is_served.then_some(version - versions.min)?;
+    let decisions = [u8::try_from(index).ok()?, u8::try_from(nth).ok()?, 0];
+    Some([&decisions, body].concat())
+}
+
 fn check(kind: Kind, mut input: Input<'_>) {
     let versions = kind.schema().versions;
     let count = usize::try_from(versions.max - versions.min).expect("versions ascend") + 1;

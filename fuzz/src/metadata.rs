@@ -1,5 +1,7 @@
 //! The metadata of the cluster: records of its log, snapshots, and the image they add up to.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use flumen_broker::controller::records::{
     ClusterRecord, ConfigRecord, FenceBrokerRecord, NewLeader, PartitionChangeRecord,
@@ -69,30 +71,40 @@ fn check_replay(mut input: Input<'_>) {
 
 /// A snapshot file: damaged as a batch, or in what the batch holds.
 fn check_snapshot(mut input: Input<'_>) {
+    let bytes = draw_snapshot(&mut input);
+    let memory_max = memory_max(bytes.len() * 16) + (16 << 20);
+    if let Ok(image) = within(memory_max, || fuzzing::decode_snapshot(&Bytes::from(bytes))) {
+        drop(image.to_records());
+    }
+}
+
+pub fn draw_snapshot(input: &mut Input<'_>) -> Vec<u8> {
     let mut records = Vec::new();
     for _ in 0..input.below(6) {
-        records.push(draw_record(&mut input));
+        records.push(draw_record(input));
     }
     let last = input.flag().then(|| (input.number(2), input.edgy_i64().cast_unsigned()));
-    let members: (Vec<Vec<u64>>, Vec<(u64, String)>) =
-        (vec![vec![input.number(1)]], vec![(input.number(1), "host:9093".to_owned())]);
-    let members = (members.0, members.1.into_iter().collect::<std::collections::BTreeMap<_, _>>());
-    let body = (last, last, members, records);
+    let body = (last, last, draw_members(input), records);
     let mut value = rmp_serde::to_vec(&body).expect("it has a form");
-    edit(&mut value, &mut input, 3);
-    let codec = if input.flag() { batches::draw_codec(&mut input) } else { Default::default() };
+    edit(&mut value, input, 3);
+    let codec = if input.flag() { batches::draw_codec(input) } else { Default::default() };
     let mut batch = BatchBuilder::new(BatchOptions { codec, ..BatchOptions::default() });
     batch.append(0, None, Some(&value), &[]);
     let mut bytes = batch.build().to_vec();
     if input.flag() {
-        edit(&mut bytes, &mut input, 2);
+        edit(&mut bytes, input, 2);
         batches::repair_length(&mut bytes);
         batches::repair_crc(&mut bytes);
     }
-    let memory_max = memory_max(value.len() * 16 + bytes.len()) + (12 << 20);
-    if let Ok(image) = within(memory_max, || fuzzing::decode_snapshot(&Bytes::from(bytes))) {
-        drop(image.to_records());
-    }
+    bytes
+}
+
+/// Sets of voters, and addresses.
+pub type Members = (Vec<Vec<u64>>, BTreeMap<u64, String>);
+
+pub fn draw_members(input: &mut Input<'_>) -> Members {
+    let voters = vec![vec![input.number(1)]];
+    (voters, BTreeMap::from([(input.number(1), "host:9093".to_owned())]))
 }
 
 fn id(input: &mut Input<'_>) -> Uuid {
@@ -115,7 +127,7 @@ fn broker(input: &mut Input<'_>) -> i32 {
     i32::from(input.byte() & 3)
 }
 
-fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
+pub fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
     match input.below(11) {
         0 => ClusterRecord {
             cluster_id: String::from_utf8_lossy(input.block()).into_owned(),

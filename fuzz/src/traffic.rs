@@ -1,9 +1,11 @@
 //! What a client of ill will sends: raw bytes, frames, and requests that nearly make sense.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use flumen_protocol::header::RequestHeader;
 use flumen_protocol::schema::{Field, Type};
-use flumen_protocol::{ApiKey, FrameWriter, Uuid};
+use flumen_protocol::{ApiKey, FrameWriter, Reader, Uuid};
 
 use crate::batches;
 use crate::dispatch::Kind;
@@ -13,6 +15,11 @@ use crate::input::Input;
 
 /// Correlation ids of whole requests begin here, out of the way of made-up ones.
 const CORRELATION_ID_FIRST: i32 = 0x5eed_0000;
+/// Where they stand in a frame.
+const CORRELATION_ID: Range<usize> = 4..8;
+
+/// What a recorded frame has in place of the id of a topic; the id of one that exists is sent.
+pub const TOPIC_ID: [u8; 16] = *b"the recorded id!";
 
 /// A request whose answer can be checked, should there be one.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +42,7 @@ impl Traffic {
         while !input.is_empty() && traffic.requests.len() < 32 {
             match input.below(8) {
                 0 => traffic.bytes.extend_from_slice(input.block()),
-                1 => traffic.push_frame(input.block()),
+                1 => traffic.push_recorded(input.block(), topic_id),
                 _ => traffic.push_request(input, topic_id),
             }
         }
@@ -48,13 +55,38 @@ impl Traffic {
         self.bytes.extend_from_slice(content);
     }
 
+    /// A frame as it is, but for the ids that only a live broker knows. Where it begins as a
+    /// request does, its answer is checked like that of one made here.
+    fn push_recorded(&mut self, content: &[u8], topic_id: Uuid) {
+        let mut content = content.to_vec();
+        for at in 0..content.len().saturating_sub(TOPIC_ID.len()) {
+            let window = &mut content[at..at + TOPIC_ID.len()];
+            if *window == TOPIC_ID {
+                window.copy_from_slice(topic_id.as_bytes());
+            }
+        }
+        let header = RequestHeader::decode(&mut Reader::new(Bytes::copy_from_slice(&content)));
+        if let Ok(RequestHeader { api_key, api_version: version, .. }) = header
+            && let Some(api) = ApiKey::from_key(api_key)
+            && api.versions().contains(&version)
+        {
+            let correlation_id = self.next_correlation_id();
+            content[CORRELATION_ID].copy_from_slice(&correlation_id.to_be_bytes());
+            self.requests.push(Sent { api, version, correlation_id });
+        }
+        self.push_frame(&content);
+    }
+
+    fn next_correlation_id(&self) -> i32 {
+        CORRELATION_ID_FIRST + i32::try_from(self.requests.len()).expect("requests are few")
+    }
+
     fn push_request(&mut self, input: &mut Input<'_>, topic_id: Uuid) {
         let api = *input.choose(ApiKey::ALL);
         let versions = api.versions();
         let span = usize::try_from(versions.end() - versions.start()).expect("versions ascend") + 1;
         let version = versions.start() + i16::try_from(input.below(span)).expect("few versions");
-        let number = i32::try_from(self.requests.len()).expect("requests are few");
-        let correlation_id = CORRELATION_ID_FIRST + number;
+        let correlation_id = self.next_correlation_id();
 
         let client_id = input.flag().then(|| "fuzz".to_owned());
         let (api_key, api_version) = (api.key(), version);
@@ -75,6 +107,18 @@ impl Traffic {
         self.push_frame(&frame);
         self.requests.push(Sent { api, version, correlation_id });
     }
+}
+
+/// The choice of [`Traffic::draw`] that sends this very frame.
+pub fn frame_seed(frame: &[u8]) -> Vec<u8> {
+    let size = match u8::try_from(frame.len()) {
+        Ok(size) if size < u8::MAX => vec![size],
+        _ => {
+            let [.., high, low] = frame.len().to_be_bytes();
+            vec![u8::MAX, high, low]
+        }
+    };
+    [&[1], &size[..], frame].concat()
 }
 
 /// Values that a broker may act upon: names that exist, small numbers, real batches.
@@ -208,7 +252,7 @@ pub fn check_answer(answer: &Bytes, requests: &[Sent]) {
         return;
     };
     let Sent { api, version, .. } = *sent;
-    let mut reader = flumen_protocol::Reader::new(answer.clone());
+    let mut reader = Reader::new(answer.clone());
     flumen_protocol::header::ResponseHeader::decode(&mut reader, api.key(), version)
         .unwrap_or_else(|error| panic!("{sent:?}: {error}"));
     let body = answer.slice(reader.position()..);
