@@ -2,7 +2,7 @@
 //! than agreed where a few bytes expand to many.
 //!
 //! Alone in its process: the allocator counts for all threads. What zstd allocates in C it does not
-//! see; its window is bounded in `compression/decompress.rs`.
+//! see, the address space of the process shows that.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use flumen_protocol::records::compression::{Compression, CompressionError};
+use flumen_protocol::records::compression::{Compression, CompressionError, decompress};
 use flumen_protocol::records::{
     BatchBuilder, BatchHeader, BatchOptions, RecordBatch, RecordError, RecordHeader,
 };
@@ -82,6 +82,7 @@ fn allocations_are_bounded() {
         a_bomb_stays_within_its_limit(*codec);
         outlines_stream_through_a_window(*codec);
     }
+    a_zstd_window_costs_no_more_than_can_come_out();
 }
 
 fn looking_at_an_uncompressed_batch_allocates_nothing() {
@@ -124,4 +125,22 @@ fn outlines_stream_through_a_window(codec: Compression) {
         assert_eq!(error, Some(RecordError::Compression(expected)));
     });
     assert!(peak <= CODEC_SIZE_MAX, "{codec}: {peak} bytes");
+}
+
+/// Nine bytes that ask for a window of 128 MiB, with one empty block.
+fn a_zstd_window_costs_no_more_than_can_come_out() {
+    let frame = Bytes::from_static(&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 17 << 3, 1, 0, 0]);
+    // The first allocation in C makes the system set space aside for this thread.
+    decompress(Compression::Zstd, frame.clone(), 1).unwrap();
+    let before = address_space_peak();
+    let output = decompress(Compression::Zstd, frame, 1 << 30).unwrap();
+    assert!(output.is_empty());
+    let grown = address_space_peak() - before;
+    assert!(grown < 16 * MEGABYTE, "{grown} bytes");
+}
+
+fn address_space_peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmPeak")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }

@@ -6,6 +6,7 @@
 
 mod decompress;
 mod snappy;
+mod zstd_frames;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -26,14 +26,19 @@ pub fn patch_leader_epoch(batch: &mut [u8], partition_leader_epoch: i32) {
 
 /// The same batch in another codec, as header and payload: the records' bytes and all else stay.
 ///
-/// At most `limit` bytes are decompressed.
+/// The records' bytes may be at most `limit`, compressed before or not: whoever reads the batch will
+/// have to decompress them.
 pub fn recompress(
     batch: &RecordBatch,
     codec: Codec,
     limit: usize,
 ) -> Result<(BatchHeader, Bytes), CompressionError> {
     let mut header = *batch.header();
-    let payload = compress(codec, decompress(header.compression(), batch.payload(), limit)?);
+    let records = decompress(header.compression(), batch.payload(), limit)?;
+    if records.len() > limit {
+        return Err(CompressionError::OutputLimit { codec: codec.compression, limit });
+    }
+    let payload = compress(codec, records);
     set_payload(&mut header, codec.compression, &payload);
     Ok((header, payload))
 }

@@ -295,6 +295,24 @@ fn a_bomb_is_refused_in_every_codec() {
     }
 }
 
+/// A reader would have to decompress more than it may: the log would hold what cannot be read.
+#[test]
+fn what_recompression_makes_can_be_read_within_the_limit() {
+    let records = batch_with(BatchOptions::default(), &[(0, None); 50]);
+    let size = records.len() - BATCH_OVERHEAD;
+    for codec in &Compression::ALL[1..] {
+        let rules =
+            ValidationRules { codec: Some((*codec).into()), decompressed_bytes_max: size, ..RULES };
+        let validated = validate(records.clone(), &rules, AT).unwrap();
+        assert_eq!(written(&validated[0]).records(size).unwrap().count(), 50);
+
+        let limit = size - 1;
+        let rules = ValidationRules { decompressed_bytes_max: limit, ..rules };
+        let error = CompressionError::OutputLimit { codec: *codec, limit };
+        refuse(records.clone(), &rules, ValidationError::Records(RecordError::Compression(error)));
+    }
+}
+
 #[test]
 fn the_last_offset_is_not_passed() {
     let at = Assignment { next_offset: i64::MAX - 2, ..AT };

@@ -9,6 +9,7 @@ use lz4_flex::frame::FrameDecoder;
 use zstd::zstd_safe;
 
 use super::snappy::SnappyReader;
+use super::zstd_frames::ZstdFrames;
 use super::{Compression, CompressionError};
 
 const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
@@ -18,9 +19,12 @@ const LZ4_INDEPENDENT_BLOCKS: u8 = 1 << 5;
 const LZ4_CONTENT_CHECKSUM: u8 = 1 << 2;
 const LZ4_END_MARK: [u8; 4] = [0; 4];
 /// The window every zstd decoder must support; also what level 19 uses. 8 MiB.
-const ZSTD_WINDOW_LOG_MIN: u32 = 23;
+const ZSTD_WINDOW_SIZE_FREE: u64 = 8 << 20;
 /// The largest window that decoders accept unasked, Java's included. 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// How zstd names the error of an output that does not fit.
+const ZSTD_NO_ROOM: &str = "Destination buffer is too small";
 
 /// Decompresses a payload piece by piece.
 pub struct Decompressor<'a> {
@@ -35,6 +39,7 @@ pub struct Decompressor<'a> {
 enum Source<'a> {
     Reader(Box<dyn Read + Send + Sync + 'a>),
     Snappy(SnappyReader<'a>),
+    Whole(Whole<'a>),
 }
 
 impl fmt::Debug for Decompressor<'_> {
@@ -59,10 +64,14 @@ impl<'a> Decompressor<'a> {
             Compression::Gzip => Source::Reader(Box::new(MultiGzDecoder::new(data))),
             Compression::Snappy => Source::Snappy(SnappyReader::new(data)),
             Compression::Lz4 => Source::Reader(Box::new(lz4(data)?)),
-            Compression::Zstd => Source::Reader(Box::new(zstd(data, limit)?)),
+            Compression::Zstd => {
+                let frames = ZstdFrames::parse(data)?;
+                let source = zstd(data, &frames, limit)?;
+                let declared = frames.declared_size;
+                return Ok(Some(Self { codec, source, limit, produced: 0, declared }));
+            }
         };
-        let declared = if codec == Compression::Zstd { zstd_declared_size(data)? } else { None };
-        Ok(Some(Self { codec, source, limit, produced: 0, declared }))
+        Ok(Some(Self { codec, source, limit, produced: 0, declared: None }))
     }
 
     /// Fills the front of `output` and returns how much; 0 only at the end of the payload.
@@ -80,6 +89,7 @@ impl<'a> Decompressor<'a> {
                     CompressionError::Malformed { .. } => error,
                 })?
             }
+            Source::Whole(whole) => whole.fill(output)?,
         };
         self.produced += size;
         if self.produced > limit {
@@ -139,33 +149,60 @@ fn lz4(data: &[u8]) -> Result<FrameDecoder<&[u8]>, CompressionError> {
     Ok(FrameDecoder::new(data))
 }
 
-fn zstd(
-    data: &[u8],
+/// Decompresses with a window, or in one piece where that takes less memory: a frame may ask for a
+/// large window and fill next to nothing of it, as compressors do that were not told the size.
+fn zstd<'a>(
+    data: &'a [u8],
+    frames: &ZstdFrames,
     limit: usize,
-) -> Result<zstd::stream::read::Decoder<'static, &[u8]>, CompressionError> {
+) -> Result<Source<'a>, CompressionError> {
+    if frames.window_size > 1 << ZSTD_WINDOW_LOG_MAX {
+        return Err(CompressionError::Malformed { codec: Compression::Zstd });
+    }
+    let output_size_max = usize::try_from(frames.output_size_max).unwrap_or(usize::MAX);
+    let room = output_size_max.min(limit) as u64;
+    if frames.window_size > room.max(ZSTD_WINDOW_SIZE_FREE) {
+        return Ok(Source::Whole(Whole { data, output_size_max, limit, output: None, taken: 0 }));
+    }
     let malformed = |_error| CompressionError::Malformed { codec: Compression::Zstd };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(data).map_err(malformed)?;
-    // No frame within the limit needs a window beyond it.
-    let window_log = limit.max(2).saturating_sub(1).ilog2() + 1;
-    decoder
-        .window_log_max(window_log.clamp(ZSTD_WINDOW_LOG_MIN, ZSTD_WINDOW_LOG_MAX))
-        .map_err(malformed)?;
-    Ok(decoder)
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(malformed)?;
+    Ok(Source::Reader(Box::new(decoder)))
 }
 
-/// The sizes that all frames declare, together; `None` if one does not.
-///
-/// Decoders that are given the whole frame hold it to its word, and streaming ones do not if an
-/// empty block ends it: a batch that only some consumers can read must not get into a log.
-fn zstd_declared_size(data: &[u8]) -> Result<Option<u64>, CompressionError> {
-    const MALFORMED: CompressionError = CompressionError::Malformed { codec: Compression::Zstd };
-    let mut total = Some(0_u64);
-    let mut rest = data;
-    while !rest.is_empty() {
-        let declared = zstd_safe::get_frame_content_size(rest).map_err(|_malformed| MALFORMED)?;
-        total = total.zip(declared).and_then(|(total, declared)| total.checked_add(declared));
-        let size = zstd_safe::find_frame_compressed_size(rest).map_err(|_code| MALFORMED)?;
-        rest = rest.get(size..).filter(|_| size > 0).ok_or(MALFORMED)?;
+/// A zstd payload that is decompressed in one piece when its first byte is wanted.
+struct Whole<'a> {
+    data: &'a [u8],
+    output_size_max: usize,
+    limit: usize,
+    output: Option<Vec<u8>>,
+    taken: usize,
+}
+
+impl Whole<'_> {
+    fn fill(&mut self, output: &mut [u8]) -> Result<usize, CompressionError> {
+        let whole = match self.output.take() {
+            Some(whole) => whole,
+            None => self.decompress()?,
+        };
+        let rest = &whole[self.taken..];
+        let size = output.len().min(rest.len());
+        output[..size].copy_from_slice(&rest[..size]);
+        self.taken += size;
+        self.output = Some(whole);
+        Ok(size)
     }
-    Ok(total)
+
+    fn decompress(&self) -> Result<Vec<u8>, CompressionError> {
+        let (codec, limit) = (Compression::Zstd, self.limit);
+        let mut whole = Vec::with_capacity(self.output_size_max.min(limit));
+        let done = zstd_safe::DCtx::create().decompress(&mut whole, self.data);
+        done.map_err(|code| match zstd_safe::get_error_name(code) {
+            ZSTD_NO_ROOM if self.output_size_max > limit => {
+                CompressionError::OutputLimit { codec, limit }
+            }
+            _ => CompressionError::Malformed { codec },
+        })?;
+        Ok(whole)
+    }
 }

@@ -92,6 +92,24 @@ fn a_zstd_frame_that_asks_for_a_huge_window_is_refused() {
     );
 }
 
+/// Highest levels write such frames where the compressor does not know the size beforehand; Java's do.
+#[test]
+fn a_small_zstd_frame_with_a_large_window_is_read() {
+    for size in [0, 5_000, 300_000] {
+        let data = compressible(size);
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(&data).unwrap();
+        let frame = Bytes::from(encoder.finish().unwrap());
+        assert_eq!(decompress(Compression::Zstd, frame.clone(), size), Ok(data));
+        for limit in [0, 100, size.saturating_sub(1)].into_iter().filter(|limit| *limit < size) {
+            let codec = Compression::Zstd;
+            let expected = Err(CompressionError::OutputLimit { codec, limit });
+            assert_eq!(decompress(codec, frame.clone(), limit), expected);
+        }
+    }
+}
+
 #[test]
 fn a_zstd_frame_shorter_than_it_declares_is_refused_in_any_pieces() {
     // Declares two bytes, and has one empty block.
