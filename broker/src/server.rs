@@ -135,7 +135,7 @@ impl Broker {
         seams: Seams,
         vfs: Arc<dyn Vfs>,
     ) -> Result<Self, StartError> {
-        let config = Arc::new(config);
+        let config = Arc::new(within_descriptors(config));
         let [listener] = config.listener.listeners.as_slice() else {
             return Err(StartError::SeveralListeners { count: config.listener.listeners.len() });
         };
@@ -196,6 +196,7 @@ impl Broker {
             admission: Admission::new(&config.limits),
             memory: RequestMemory::new(request_bytes_max(&config)),
             stop: stopping.clone(),
+            complaints: Arc::default(),
             alive,
         };
         metrics.register(Box::new(PartitionCollector::new(&ctx.partitions)));
@@ -409,6 +410,31 @@ fn follow_groups(groups: &Groups, partitions: &Partitions, image: &MetadataImage
 }
 
 /// How much memory requests of all connections may hold: as set, or a quarter of the machine's.
+/// Lowers what would use up the files that the process may open: a log that cannot open its next
+/// segment is as good as one on a broken disk. A partition has one file for each segment, and
+/// connections must leave room for them.
+fn within_descriptors(mut config: BrokerConfig) -> BrokerConfig {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let Some(files) = limit.and_then(|files| usize::try_from(files).ok()) else { return config };
+    let limits = &mut config.limits;
+    for (name, limit, share) in [
+        ("max.partitions", &mut limits.partitions_max, files / 2),
+        ("max.connections", &mut limits.connections_max, files / 4),
+    ] {
+        if *limit > share {
+            warn!(
+                setting = name,
+                wanted = *limit,
+                taken = share,
+                files,
+                "too few files (ulimit -n)"
+            );
+            *limit = share;
+        }
+    }
+    config
+}
+
 fn request_bytes_max(config: &BrokerConfig) -> usize {
     let set = config.limits.queued_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
     set.or_else(|| machine_memory().map(|bytes| bytes / 4)).unwrap_or(REQUEST_BYTES_DEFAULT)

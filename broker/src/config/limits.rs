@@ -11,9 +11,18 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "socket.request.max.bytes",
         Kind::Int,
         "16777216",
-        "The largest request. A larger one closes its connection.",
+        "The largest request to produce; others may be a quarter as large. A larger one closes its \
+         connection.",
     )
     .valid(Valid::AtLeast(1024)),
+    Definition::broker(
+        "max.partitions",
+        Kind::Int,
+        "20000",
+        "How many partitions the cluster may have; topics beyond it are refused. Never more than half \
+         of the files that the process may open.",
+    )
+    .valid(Valid::AtLeast(1)),
     Definition::broker(
         "queued.max.request.bytes",
         Kind::Long,
@@ -33,7 +42,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "max.connections",
         Kind::Int,
         "10000",
-        "How many connections may be open at once.",
+        "How many connections may be open at once. Never more than a quarter of the files that the \
+         process may open.",
     )
     .valid(Valid::AtLeast(0)),
     Definition::broker(
@@ -78,6 +88,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
 pub struct LimitConfig {
     /// The largest request.
     pub request_bytes_max: usize,
+    /// Partitions of the cluster.
+    pub partitions_max: usize,
     /// Bytes held in memory for all connections; `None`: a quarter of the machine's memory.
     pub queued_bytes_max: Option<u64>,
     /// Requests of one connection that wait for their response.
@@ -101,6 +113,7 @@ impl LimitConfig {
         let queued: i64 = settings.number("queued.max.request.bytes");
         Self {
             request_bytes_max: settings.number("socket.request.max.bytes"),
+            partitions_max: settings.number("max.partitions"),
             queued_bytes_max: u64::try_from(queued).ok(),
             in_flight_requests_max: settings.number("max.in.flight.requests.per.connection"),
             connections_max: settings.number("max.connections"),

@@ -29,24 +29,16 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use super::input::{FrameError, Input};
-use super::memory::RequestMemory;
-use super::output::Output;
+use super::memory::{Lease, RequestMemory};
+use super::output::{Output, size_in_memory};
+use super::patience::{BUFFER_KEPT, FIRST_REQUEST_TIME_MAX, LOOK_INTERVAL, Overdue, Standing};
 use crate::api::{self, Call, Context, Refusal, Reply};
-
-/// How long a stranger may take until its first request is complete.
-const FIRST_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// How long a connection may wait for memory to read the rest of a request.
-const STARVED_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// How often a connection that waits for memory asks again.
-const STARVED_RETRY: Duration = Duration::from_millis(10);
-
-/// After this time without traffic a large receiving buffer is given back.
-const BUFFER_KEPT: Duration = Duration::from_secs(5);
 
 /// Response bytes in memory at which a connection is not read from until its peer takes some.
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Response bytes in memory that a connection may hold without their being counted for all.
+const OUTPUT_BYTES_FREE: usize = 16 * 1024;
 
 /// How long a stopping broker gives a connection to take the answers that are due.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -61,12 +53,8 @@ pub(super) enum Closed {
     ByPeer,
     #[error("the client closed it in the middle of a request")]
     InsideRequest,
-    #[error("no request came within {0:?}")]
-    NoFirstRequest(Duration),
-    #[error("there was no traffic for {0:?}")]
-    Idle(Duration),
-    #[error("no memory was left for its request for {0:?}")]
-    Starved(Duration),
+    #[error(transparent)]
+    Overdue(#[from] Overdue),
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("the request header cannot be decoded: {0}")]
@@ -88,6 +76,8 @@ struct Pending {
     api: ApiKey,
     received: Duration,
     answer: Answer,
+    /// Bytes of the answer that are counted as ready.
+    counted: usize,
 }
 
 enum Answer {
@@ -103,13 +93,25 @@ pub(super) struct Connection {
     write: Box<dyn WriteHalf>,
     input: Input,
     output: Output,
+    memory: RequestMemory,
+    /// What the answers in memory take.
+    answers: Lease,
     pending: VecDeque<Pending>,
+    /// Bytes in memory of answers in the queue.
+    ready_bytes: usize,
     /// The last request in the queue lets no other start.
     is_held: bool,
     has_had_request: bool,
+    opened: Duration,
     last_traffic: Duration,
+    request_since: Option<Duration>,
+    untaken_since: Option<Duration>,
     starved_since: Option<Duration>,
+    /// It asks for memory again soon.
+    is_retrying: bool,
     timer: Pin<Box<Sleep>>,
+    /// The timer goes off soon enough for a connection that holds memory.
+    is_looked_at: bool,
     stopping: BoxFuture<'static, ()>,
     is_stopping: bool,
 }
@@ -133,12 +135,20 @@ impl Connection {
             write,
             input: Input::new(memory),
             output: Output::default(),
+            memory: memory.clone(),
+            answers: memory.lease(),
             pending: VecDeque::new(),
+            ready_bytes: 0,
             is_held: false,
             has_had_request: false,
+            opened: now,
             last_traffic: now,
+            request_since: None,
+            untaken_since: None,
             starved_since: None,
+            is_retrying: false,
             timer: Box::pin(tokio::time::sleep(FIRST_REQUEST_TIME_MAX)),
+            is_looked_at: true,
             stopping,
             is_stopping: false,
         }
@@ -168,12 +178,8 @@ impl Connection {
     /// Does what can be done now; says whether another turn may find more.
     fn turn(&mut self, cx: &mut TaskContext<'_>) -> Result<bool, Closed> {
         self.start_requests(cx)?;
-        let released = self.release_answers(cx)?;
-        match self.output.poll_send(cx, &mut *self.write) {
-            Poll::Ready(Ok(0)) | Poll::Pending => {}
-            Poll::Ready(Ok(_)) => self.last_traffic = self.ctx.seams.clock.monotonic(),
-            Poll::Ready(Err(e)) => return Err(Closed::Sending(e)),
-        }
+        let mut released = self.release_answers(cx)?;
+        released |= self.send(cx)?;
         if self.is_stopping {
             let is_done =
                 self.output.is_empty() && self.pending.iter().all(|p| waits_for_others(p.api));
@@ -181,6 +187,10 @@ impl Connection {
         }
         if self.may_start() && self.input.has_frame() {
             return Ok(true);
+        }
+        if self.held_bytes() == 0 && self.memory.is_overdrawn() {
+            self.starve();
+            return Ok(released);
         }
         if !self.may_read() {
             return Ok(released);
@@ -192,7 +202,21 @@ impl Connection {
         !self.is_held
             && !self.is_stopping
             && self.pending.len() < self.ctx.config.limits.in_flight_requests_max
-            && self.output.bytes_in_memory() < OUTPUT_BYTES_MAX
+            && self.may_answer()
+    }
+
+    /// While memory is used up, only who holds no answers may ask for more: one who takes them gets
+    /// on, and one who does not costs no more than it does.
+    fn may_answer(&self) -> bool {
+        match self.held_bytes() {
+            0 => !self.memory.is_overdrawn(),
+            held => held < OUTPUT_BYTES_MAX && !self.memory.is_used_up(),
+        }
+    }
+
+    /// Bytes of answers in memory.
+    fn held_bytes(&self) -> usize {
+        self.ready_bytes + self.output.bytes_in_memory()
     }
 
     /// Behind a request that holds others back, reading goes on as long as no whole request has
@@ -212,6 +236,8 @@ impl Connection {
                 return Err(Closed::UnknownApi { key, version });
             };
             let received = self.ctx.seams.clock.monotonic();
+            self.request_since = (!self.input.is_empty()).then_some(received);
+            self.starved_since = None;
             let call = Call {
                 api,
                 version: header.api_version,
@@ -240,7 +266,9 @@ impl Connection {
                     Answer::Waiting(answer)
                 }
             };
-            self.pending.push_back(Pending { api, received, answer });
+            let counted = answer.size_in_memory();
+            self.ready_bytes += counted;
+            self.pending.push_back(Pending { api, received, answer, counted });
         }
         Ok(())
     }
@@ -248,13 +276,16 @@ impl Connection {
     /// Moves answers from the front of the queue to the output; says whether there were any.
     fn release_answers(&mut self, cx: &mut TaskContext<'_>) -> Result<bool, Closed> {
         let mut released = false;
-        while let Some(front) = self.pending.front_mut() {
+        while self.output.bytes_in_memory() < OUTPUT_BYTES_MAX
+            && let Some(front) = self.pending.front_mut()
+        {
             if front.poll(cx)?.is_pending() {
                 break;
             }
-            if let Some(Pending { api, received, answer: Answer::Ready(frame) }) =
+            if let Some(Pending { api, received, answer: Answer::Ready(frame), counted }) =
                 self.pending.pop_front()
             {
+                self.ready_bytes -= counted;
                 self.ctx.metrics.on_response(api, frame.size(), self.elapsed(received));
                 self.output.push(frame);
             }
@@ -268,8 +299,38 @@ impl Connection {
                 None => false,
             };
             released |= !self.is_held;
+            if let Some(back) = self.pending.back_mut().filter(|_| !self.is_held) {
+                self.ready_bytes -= back.counted;
+                back.counted = back.answer.size_in_memory();
+                self.ready_bytes += back.counted;
+            }
         }
         Ok(released)
+    }
+
+    /// Sends what can be sent; says whether answers have now a place that they had not before.
+    fn send(&mut self, cx: &mut TaskContext<'_>) -> Result<bool, Closed> {
+        let was_full = self.output.bytes_in_memory() >= OUTPUT_BYTES_MAX;
+        let sent = match self.output.poll_send(cx, &mut *self.write) {
+            Poll::Ready(Ok(sent)) => sent,
+            Poll::Ready(Err(e)) => return Err(Closed::Sending(e)),
+            Poll::Pending => 0,
+        };
+        if sent > 0 {
+            self.last_traffic = self.ctx.seams.clock.monotonic();
+        }
+        if self.output.is_empty() {
+            self.untaken_since = None;
+        } else if sent > 0 || self.untaken_since.is_none() {
+            self.untaken_since = Some(self.ctx.seams.clock.monotonic());
+        }
+        let held = self.held_bytes();
+        if held > OUTPUT_BYTES_FREE {
+            self.answers.set(held);
+        } else if self.answers.size() > 0 {
+            self.answers.release();
+        }
+        Ok(was_full && sent > 0)
     }
 
     fn elapsed(&self, since: Duration) -> Duration {
@@ -279,8 +340,7 @@ impl Connection {
     /// Reads once; says whether anything came.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> Result<bool, Closed> {
         let Some(room) = self.input.room() else {
-            let now = self.ctx.seams.clock.monotonic();
-            self.starved_since.get_or_insert(now);
+            self.starve();
             return Ok(false);
         };
         self.starved_since = None;
@@ -294,41 +354,65 @@ impl Connection {
             return Err(if is_between { Closed::ByPeer } else { Closed::InsideRequest });
         }
         self.last_traffic = self.ctx.seams.clock.monotonic();
+        self.request_since.get_or_insert(self.last_traffic);
         Ok(true)
+    }
+
+    /// Waits for memory.
+    fn starve(&mut self) {
+        let now = self.ctx.seams.clock.monotonic();
+        self.starved_since.get_or_insert(now);
+        self.is_retrying = true;
     }
 
     /// Ends a connection whose time is over, and sees that it is looked at again in time.
     ///
     /// The timer is not moved on every request: when it fires early it is set anew.
     fn poll_timer(&mut self, cx: &mut TaskContext<'_>) -> Poll<Closed> {
-        while self.starved_since.is_some() || self.timer.as_mut().poll(cx).is_ready() {
+        if !self.is_looked_at && self.holds_memory() && !self.is_stopping {
+            self.is_looked_at = true;
+            self.set_timer(LOOK_INTERVAL);
+        }
+        while std::mem::take(&mut self.is_retrying) || self.timer.as_mut().poll(cx).is_ready() {
             if self.is_stopping {
                 return Poll::Ready(Closed::Stopping);
             }
             let now = self.ctx.seams.clock.monotonic();
-            let idle_max = Duration::from_millis(self.ctx.config.limits.connections_idle_ms_max);
-            let quiet = now.saturating_sub(self.last_traffic);
-            let mut next = idle_max.saturating_sub(quiet);
-            if let Some(since) = self.starved_since {
-                if now.saturating_sub(since) > STARVED_TIME_MAX {
-                    return Poll::Ready(Closed::Starved(STARVED_TIME_MAX));
-                }
-                self.starved_since = None;
-                next = STARVED_RETRY;
-            } else if !self.has_had_request {
-                return Poll::Ready(Closed::NoFirstRequest(FIRST_REQUEST_TIME_MAX));
-            } else if next.is_zero() && self.pending.is_empty() {
-                return Poll::Ready(Closed::Idle(idle_max));
-            } else if self.input.is_grown() {
-                if quiet >= BUFFER_KEPT {
-                    self.input.shrink();
-                } else {
-                    next = next.min(BUFFER_KEPT.saturating_sub(quiet));
-                }
+            if self.input.is_grown() && now.saturating_sub(self.last_traffic) >= BUFFER_KEPT {
+                self.input.shrink();
             }
-            self.set_timer(next.max(Duration::from_millis(1)));
+            if !self.may_start() || self.starved_since.is_some() {
+                // It is not read from: the time that passes is not the client's.
+                self.request_since = self.request_since.map(|_| now);
+            }
+            match self.standing(now).judge() {
+                Ok(next) => {
+                    self.is_looked_at = next <= LOOK_INTERVAL;
+                    self.set_timer(next.max(Duration::from_millis(1)));
+                }
+                Err(overdue) => return Poll::Ready(overdue.into()),
+            }
         }
         Poll::Pending
+    }
+
+    fn standing(&self, now: Duration) -> Standing {
+        let since = |time: Duration| now.saturating_sub(time);
+        let limits = &self.ctx.config.limits;
+        Standing {
+            stranger_for: (!self.has_had_request).then(|| since(self.opened)),
+            request_for: self.request_since.map(since).zip(self.input.partial_size()),
+            untaken_for: self.untaken_since.map(since),
+            starved_for: self.starved_since.map(since),
+            quiet_for: since(self.last_traffic),
+            idle_max: Duration::from_millis(limits.connections_idle_ms_max),
+            is_memory_short: self.memory.is_short(),
+            holds_memory: self.holds_memory(),
+        }
+    }
+
+    fn holds_memory(&self) -> bool {
+        self.input.is_grown() || !self.input.is_empty() || !self.output.is_empty()
     }
 
     fn set_timer(&mut self, time: Duration) {
@@ -341,6 +425,15 @@ impl Connection {
 /// Whether an answer may take as long as others like: a stopping broker does not wait for it.
 fn waits_for_others(api: ApiKey) -> bool {
     matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup)
+}
+
+impl Answer {
+    fn size_in_memory(&self) -> usize {
+        match self {
+            Self::Ready(frame) => size_in_memory(frame),
+            Self::Waiting(_) => 0,
+        }
+    }
 }
 
 impl Pending {

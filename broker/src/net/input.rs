@@ -19,6 +19,10 @@ pub(super) const BASE_CAPACITY: usize = 16 * 1024;
 /// The largest frame before the first valid request. It is also the first step of growth.
 pub(super) const FIRST_FRAME_SIZE_MAX: usize = 64 * 1024;
 
+/// Requests other than Produce have less to carry, and cost more memory for each byte once they are
+/// decoded: they may be as large as a Produce divided by this.
+const OTHERS_SHARE: usize = 4;
+
 /// A frame that nobody could mean.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
@@ -33,22 +37,30 @@ pub(super) enum FrameError {
 pub(super) struct Input {
     buffer: BytesMut,
     frame_size_max: usize,
+    is_trusted: bool,
     lease: Lease,
 }
 
 impl Input {
     pub(super) fn new(memory: &RequestMemory) -> Self {
         let lease = memory.lease();
-        Self { buffer: BytesMut::new(), frame_size_max: FIRST_FRAME_SIZE_MAX, lease }
+        let frame_size_max = FIRST_FRAME_SIZE_MAX;
+        Self { buffer: BytesMut::new(), frame_size_max, is_trusted: false, lease }
     }
 
     /// Lifts the limit for strangers.
     pub(super) fn trust(&mut self, frame_size_max: usize) {
         self.frame_size_max = frame_size_max;
+        self.is_trusted = true;
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
+    }
+
+    /// Bytes that have come of a frame that is not whole yet; none between frames.
+    pub(super) fn partial_size(&self) -> Option<usize> {
+        (!self.is_empty() && !self.has_frame()).then_some(self.buffer.len())
     }
 
     /// The size of the frame at the front with its prefix, once the prefix has arrived.
@@ -58,8 +70,13 @@ impl Input {
         let Ok(count) = usize::try_from(size) else {
             return Err(FrameError::Negative { size: size.into() });
         };
-        if count > self.frame_size_max {
-            let limit = self.frame_size_max;
+        let limit = match self.buffer.get(PREFIX_SIZE..PREFIX_SIZE + 2) {
+            Some(key) if self.is_trusted && key != ApiKey::Produce.key().to_be_bytes() => {
+                (self.frame_size_max / OTHERS_SHARE).max(FIRST_FRAME_SIZE_MAX)
+            }
+            Some(_) | None => self.frame_size_max,
+        };
+        if count > limit {
             return Err(FrameError::TooLarge { size: size.into(), limit });
         }
         Ok(Some(PREFIX_SIZE + count))
@@ -186,6 +203,19 @@ mod tests {
         assert_eq!(input.next_frame(), Err(FrameError::TooLarge { size, limit }));
         input.trust(1 << 20);
         assert_eq!(input.next_frame(), Ok(None));
+    }
+
+    #[test]
+    fn only_records_need_the_largest_frames() {
+        let mut input = input();
+        input.trust(1 << 20);
+        feed(&mut input, &frame(0, 1 << 20));
+        assert!(input.next_frame().unwrap().is_some());
+        feed(&mut input, &frame(3, 1 << 18));
+        assert!(input.next_frame().unwrap().is_some());
+        feed(&mut input, &frame(3, (1 << 18) + 1)[..6]);
+        let (size, limit) = ((1 << 18) + 1, 1 << 18);
+        assert_eq!(input.next_frame(), Err(FrameError::TooLarge { size, limit }));
     }
 
     #[test]

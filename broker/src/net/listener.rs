@@ -14,6 +14,7 @@ use super::admission::{Admission, Admitted, Denied};
 use super::collector::ConnectionCollector;
 use super::connection::{Closed, Connection};
 use super::memory::RequestMemory;
+use super::patience::Overdue;
 use crate::api::{Context, Refusal};
 use crate::metrics::Warnings;
 
@@ -33,6 +34,8 @@ pub(crate) struct Acceptor {
     pub(crate) admission: Admission,
     pub(crate) memory: RequestMemory,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Keeps what clients do wrong from filling the log.
+    pub(crate) complaints: Arc<Warnings>,
     /// Closed once the last connection has gone: each holds a sender.
     pub(crate) alive: tokio::sync::mpsc::Sender<()>,
 }
@@ -106,11 +109,13 @@ impl Acceptor {
         }
         debug!(%peer, "connected");
         let guard = PanicGuard { peer };
-        let connection = Connection::new(Arc::clone(&self.ctx), transport, &self.memory, self.stop);
+        let ctx = Arc::clone(&self.ctx);
+        let connection = Connection::new(ctx, transport, &self.memory, self.stop.clone());
         let closed = connection.serve().await;
         drop(guard);
         self.ctx.metrics.on_closed(closed_label(&closed));
-        report(peer, &closed);
+        let is_told = || self.complaints.admit(self.ctx.seams.clock.monotonic());
+        report(peer, &closed, is_told);
         drop((admitted, self.alive));
     }
 }
@@ -140,23 +145,27 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Clients come and go: that is no news. What they do wrong is, and a broken response is our fault.
-fn report(peer: SocketAddr, closed: &Closed) {
+/// Clients come and go: that is no news. What they do wrong is, now and then, and a broken response is
+/// our fault.
+fn report(peer: SocketAddr, closed: &Closed, is_told: impl FnOnce() -> bool) {
     match closed {
         Closed::ByPeer
         | Closed::InsideRequest
-        | Closed::NoFirstRequest(_)
-        | Closed::Idle(_)
+        | Closed::Overdue(Overdue::FirstRequest(_) | Overdue::Traffic(_))
         | Closed::Reading(_)
         | Closed::Sending(_)
         | Closed::Request(_, Refusal::UnacknowledgedFailure)
         | Closed::Stopping => debug!(%peer, reason = %closed, "connection closed"),
-        Closed::Starved(_)
+        Closed::Overdue(Overdue::Request { .. } | Overdue::Answers(_) | Overdue::Memory(_))
         | Closed::Frame(_)
         | Closed::Header(_)
         | Closed::UnknownApi { .. }
         | Closed::Request(_, Refusal::Malformed(_) | Refusal::NotServed { .. }) => {
-            info!(%peer, reason = %closed, "connection closed");
+            if is_told() {
+                info!(%peer, reason = %closed, "connection closed");
+            } else {
+                debug!(%peer, reason = %closed, "connection closed");
+            }
         }
         Closed::Request(_, Refusal::Encoding(_)) => {
             tracing::error!(%peer, reason = %closed, "connection closed");
@@ -167,9 +176,11 @@ fn report(peer: SocketAddr, closed: &Closed) {
 fn closed_label(closed: &Closed) -> &'static str {
     match closed {
         Closed::ByPeer | Closed::InsideRequest => "by_client",
-        Closed::NoFirstRequest(_) => "no_first_request",
-        Closed::Idle(_) => "idle",
-        Closed::Starved(_) => "no_memory",
+        Closed::Overdue(Overdue::FirstRequest(_)) => "no_first_request",
+        Closed::Overdue(Overdue::Request { .. }) => "slow_request",
+        Closed::Overdue(Overdue::Answers(_)) => "slow_reader",
+        Closed::Overdue(Overdue::Memory(_)) => "no_memory",
+        Closed::Overdue(Overdue::Traffic(_)) => "idle",
         Closed::Frame(_) => "frame_size",
         Closed::Header(_) | Closed::Request(..) | Closed::UnknownApi { .. } => "bad_request",
         Closed::Reading(_) | Closed::Sending(_) => "network",

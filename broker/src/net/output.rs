@@ -157,6 +157,12 @@ impl Output {
     }
 }
 
+/// Bytes of a frame that are in memory.
+pub(super) fn size_in_memory(frame: &Frame) -> usize {
+    let in_memory = |segment: &Segment| matches!(segment, Segment::Bytes(_));
+    frame.segments().iter().filter(|segment| in_memory(segment)).map(Segment::size).sum()
+}
+
 fn poll_send_file(
     cx: &mut Context<'_>,
     write: &mut dyn WriteHalf,

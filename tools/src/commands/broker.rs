@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use flumen_broker::Broker;
 use flumen_broker::config::{BrokerConfig, ConfigSources};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -87,6 +88,7 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     // Before anything is opened, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    raise_file_limit();
     let mut broker = Broker::start(config).await?;
     println!("{}", ready_line(broker.addr(), broker.http_addr()));
     tokio::select! {
@@ -101,6 +103,19 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     }
     broker.shutdown().await;
     Ok(())
+}
+
+/// Takes all the files that the system lets the process open, as a JVM does: many systems give 1,024 to
+/// a process that does not ask.
+fn raise_file_limit() {
+    let mut files = getrlimit(Resource::Nofile);
+    if files.current == files.maximum {
+        return;
+    }
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        warn!(%error, "the limit of open files stays as it is (ulimit -n)");
+    }
 }
 
 /// The one line on stdout, which scripts wait for.
