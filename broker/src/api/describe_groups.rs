@@ -1,7 +1,9 @@
 //! DescribeGroups (key 15), v0–v6. Shows groups with their members.
 //! v1 throttle time · v3 authorized operations (KIP-430) · v4 static members (KIP-345) · v5 flexible
 //! encoding · v6 an error for a group that does not exist (KIP-1043).
-//! Differs from Kafka: groups are given in the order they were asked for.
+//! Differs from Kafka: groups are given in the order they were asked for, and once each.
+
+use std::collections::BTreeSet;
 
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::describe_groups::{
@@ -25,7 +27,12 @@ pub(super) async fn handle(
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
+    // Once each: a name is answered with all its members.
+    let mut answered = BTreeSet::new();
     for group_id in request.groups {
+        if !answered.insert(group_id.clone()) {
+            continue;
+        }
         let mut answer = match ctx.groups.describe(&group_id).await {
             Ok(group) => described(group_id, group),
             Err(error) => failed(call.version, group_id, &error),

@@ -1,5 +1,7 @@
 //! DescribeProducers (key 61), v0. The producers that a partition remembers (KIP-664).
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: a partition that is named twice is described once.
+
+use std::collections::BTreeSet;
 
 use flumen_protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
@@ -15,9 +17,12 @@ pub(super) async fn handle(
     _call: &Call,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
+    // Once each: a partition is answered with all its producers.
+    let mut answered = BTreeSet::new();
     let topics = request.topics.into_iter().map(|TopicRequest { name, partition_indexes }| {
-        let partitions = partition_indexes.into_iter().map(|index| describe(ctx, &name, index));
-        let partitions = partitions.collect();
+        let indexes = partition_indexes.into_iter();
+        let fresh = indexes.filter(|index| answered.insert((name.clone(), *index)));
+        let partitions = fresh.map(|index| describe(ctx, &name, index)).collect();
         TopicResponse { name, partitions }
     });
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }

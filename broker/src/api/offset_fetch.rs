@@ -5,6 +5,8 @@
 //! Differs from Kafka: an offset committed for a deleted topic is not given for a new topic of the
 //! same name, in any version. Without transactions every offset is stable.
 
+use std::collections::BTreeSet;
+
 use flumen_protocol::ErrorCode;
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::offset_fetch::{
@@ -29,7 +31,12 @@ pub(super) async fn handle(
     let by_id = call.version >= 10;
     if call.version >= 8 {
         let mut groups = Vec::with_capacity(request.groups.len());
+        // All offsets of a group once: its name is answered with everything it has committed.
+        let mut answered = BTreeSet::new();
         for group in request.groups {
+            if group.topics.is_none() && !answered.insert(group.group_id.clone()) {
+                continue;
+            }
             groups.push(fetch_group(ctx, by_id, group).await);
         }
         return OffsetFetchResponse { groups, ..Default::default() };

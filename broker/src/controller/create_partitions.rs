@@ -46,6 +46,14 @@ pub enum CreatePartitionsError {
     /// The request asks for too much at once.
     #[error("Excessively large number of additional partitions per request.")]
     TooMany,
+    /// The cluster would have too many.
+    #[error("The cluster may have {limit} partitions (max.partitions), and has {count}.")]
+    Limit {
+        /// How many it may have.
+        limit: usize,
+        /// How many it has, with those of earlier topics of the request.
+        count: usize,
+    },
     /// There are not so many brokers in service.
     #[error(transparent)]
     TooFewBrokers(#[from] TooFewBrokers),
@@ -54,11 +62,12 @@ pub enum CreatePartitionsError {
     Assignment(#[from] AssignmentError),
 }
 
-/// Decides on a request for more partitions: one answer per topic.
+/// Decides on a request for more partitions: one answer per topic. The cluster may have `limit`.
 pub(super) fn create_partitions(
     image: &MetadataImage,
     topics: &[CreatePartitionsTopic],
     validate_only: bool,
+    limit: usize,
 ) -> Decision<Vec<(String, Result<(), CreatePartitionsError>)>> {
     let mut decision = Decision::answer(Vec::new());
     let times = count_by(topics.iter().map(|topic| topic.name.as_str()));
@@ -70,6 +79,7 @@ pub(super) fn create_partitions(
         .map(|topic| i64::from(topic.count) - i64::try_from(has(topic)).unwrap_or_default())
         .filter(|added| *added > 0)
         .sum();
+    let mut count = image.partition_count();
     let mut answered = BTreeSet::new();
     for topic in topics {
         if !answered.insert(topic.name.as_str()) {
@@ -82,10 +92,15 @@ pub(super) fn create_partitions(
         } else {
             add_partitions(image, topic)
         };
-        let added = added.map(|records| {
+        let added = added.and_then(|records| {
+            if count + records.len() > limit {
+                return Err(CreatePartitionsError::Limit { limit, count });
+            }
+            count += records.len();
             if !validate_only {
                 decision.records.extend(records.into_iter().map(MetadataRecord::from));
             }
+            Ok(())
         });
         decision.answer.push((topic.name.clone(), added));
     }

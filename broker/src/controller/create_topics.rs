@@ -12,7 +12,7 @@ use flumen_protocol::messages::create_topics::CreatableTopic;
 use super::assignment::{AssignmentError, PARTITIONS_PER_REQUEST_MAX, check_assignment, count_by};
 use super::configs::{TopicConfigError, check_topic_configs};
 use super::decision::Decision;
-use super::image::{Configs, MetadataImage};
+use super::image::{Configs, MetadataImage, is_internal_topic};
 use super::placement::{TooFewBrokers, new_partition, place};
 use super::records::{ConfigRecord, ConfigResource, MetadataRecord, TopicRecord};
 use super::topic_name::{TopicNameError, check_topic_name, collision};
@@ -66,6 +66,14 @@ pub enum CreateTopicError {
     /// The request asks for too much at once.
     #[error("Excessively large number of partitions per request.")]
     TooManyPartitions,
+    /// The cluster would have too many.
+    #[error("The cluster may have {limit} partitions (max.partitions), and has {count}.")]
+    PartitionLimit {
+        /// How many it may have.
+        limit: usize,
+        /// How many it has, with those of earlier topics of the request.
+        count: usize,
+    },
     /// The number of replicas makes no sense.
     #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
     ReplicationFactor,
@@ -99,6 +107,8 @@ pub(super) fn create_topics(
     let mut decision = Decision::answer(Vec::new());
     let times = count_by(topics.iter().map(|topic| topic.name.as_str()));
     let wanted: i64 = topics.iter().map(|topic| partitions_wanted(topic, config)).sum();
+    let limit = config.limits.partitions_max;
+    let mut count = image.partition_count();
     let mut answered = BTreeSet::new();
     for topic in topics {
         if !answered.insert(topic.name.as_str()) {
@@ -111,11 +121,19 @@ pub(super) fn create_topics(
         } else {
             create_topic(image, topic, config, rng)
         };
-        let created = created.map(|(created, records)| {
+        // What the broker needs for itself it gets in any case.
+        let has_room = |created: &CreatedTopic, count| {
+            count + created.partitions <= limit || is_internal_topic(&topic.name)
+        };
+        let created = created.and_then(|(created, records)| {
+            if !has_room(&created, count) {
+                return Err(CreateTopicError::PartitionLimit { limit, count });
+            }
+            count += created.partitions;
             if !validate_only {
                 decision.records.extend(records);
             }
-            created
+            Ok(created)
         });
         decision.answer.push((topic.name.clone(), created));
     }

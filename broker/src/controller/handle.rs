@@ -221,7 +221,8 @@ impl Controller {
         topics: Vec<CreatePartitionsTopic>,
         validate_only: bool,
     ) -> Result<Vec<(String, Result<(), CreatePartitionsError>)>, NotLeader> {
-        self.ask(move |image| create_partitions(image, &topics, validate_only)).await
+        let limit = self.config.limits.partitions_max;
+        self.ask(move |image| create_partitions(image, &topics, validate_only, limit)).await
     }
 
     /// Changes settings.

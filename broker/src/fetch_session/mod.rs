@@ -16,6 +16,9 @@ pub(crate) use collector::FetchSessionCollector;
 pub(crate) use session::{Fetched, TopicKey};
 use session::{Session, full_fetch, next_epoch};
 
+/// Partitions that a session may have on average; a few may have many more.
+const PARTITIONS_PER_SLOT: usize = 500;
+
 /// A session that was used within this time is not thrown out for another.
 const KEPT: Duration = Duration::from_secs(120);
 
@@ -93,6 +96,7 @@ impl FetchSessions {
         if session.uses_topic_ids != uses_topic_ids {
             return Err(SessionError::TopicIdMismatch);
         }
+        let size = session.size();
         session.update(request.topics, request.forgotten_topics_data);
         if session.is_empty() {
             self.sessions.remove(&id);
@@ -100,7 +104,14 @@ impl FetchSessions {
         }
         session.epoch = next_epoch(session.epoch);
         session.last_used = now;
-        Ok((Kind::Incremental { id }, session.partitions()))
+        let (has_grown, partitions) = (session.size() > size, session.partitions());
+        if has_grown && self.partitions() > self.partitions_max() {
+            // The client starts anew, and does so without a session.
+            self.sessions.remove(&id);
+            self.evicted += 1;
+            return Err(SessionError::NotFound);
+        }
+        Ok((Kind::Incremental { id }, partitions))
     }
 
     /// Takes in what was found, in the order of the partitions of [`begin`](Self::begin).
@@ -134,10 +145,20 @@ impl FetchSessions {
         }
     }
 
+    fn partitions_max(&self) -> usize {
+        self.slots.saturating_mul(PARTITIONS_PER_SLOT)
+    }
+
+    /// Partitions of all sessions.
+    fn partitions(&self) -> usize {
+        self.sessions.values().map(Session::size).sum()
+    }
+
     /// Throws a session out if all slots are taken: one that nobody has used for a while, or an old
     /// one that is smaller, because a session saves the more the larger it is.
     fn makes_room(&mut self, size: usize, now: Duration) -> bool {
-        if self.sessions.len() < self.slots {
+        let partitions_free = self.partitions_max().saturating_sub(self.partitions());
+        if self.sessions.len() < self.slots && size <= partitions_free {
             return true;
         }
         let idle = self
@@ -152,7 +173,10 @@ impl FetchSessions {
                 .min_by_key(|(_, session)| session.size())
                 .filter(|(_, session)| session.size() < size)
         };
-        let Some((&id, _)) = idle.or_else(smaller) else { return false };
+        let Some((&id, session)) = idle.or_else(smaller) else { return false };
+        if size > partitions_free + session.size() {
+            return false;
+        }
         self.sessions.remove(&id);
         self.evicted += 1;
         true

@@ -151,3 +151,23 @@ fn slots_are_bounded_and_given_to_larger_or_newer_sessions() {
     assert_ne!(client.finish(begun, &[0], later).0, 0, "both have been idle");
     assert_eq!((client.sessions.len(), client.sessions.evicted()), (2, 1));
 }
+
+#[test]
+fn sessions_have_a_limit_of_partitions_together() {
+    let mut client = client();
+    let many: Vec<i32> = (0..700).collect();
+    let begun = client.begin(0, 0, &many, &[]);
+    let (first, _) = client.finish(begun, &[0; 700], NOW);
+    assert_ne!(first, 0);
+    let begun = client.begin(0, 0, &many, &[]);
+    assert_eq!(client.finish(begun, &[0; 700], NOW).0, 0, "it is answered, and not remembered");
+    let begun = client.begin(0, 0, &[1], &[]);
+    let (second, _) = client.finish(begun, &[0], NOW);
+    assert_ne!(second, 0);
+
+    // One that grows beyond it has to begin anew.
+    let more: Vec<i32> = (0..400).collect();
+    assert_eq!(client.begin(second, 1, &more, &[]).err(), Some(SessionError::NotFound));
+    assert_eq!(client.sessions.len(), 1);
+    assert!(client.begin(first, 1, &[], &[]).is_ok());
+}

@@ -33,7 +33,7 @@ impl WireError for CreateTopicError {
             | Self::AssignmentAndPartitions
             | Self::AssignmentAndReplicationFactor => ErrorCode::InvalidRequest,
             Self::Partitions => ErrorCode::InvalidPartitions,
-            Self::TooManyPartitions => ErrorCode::PolicyViolation,
+            Self::TooManyPartitions | Self::PartitionLimit { .. } => ErrorCode::PolicyViolation,
             Self::ReplicationFactor | Self::TooFewBrokers(_) => ErrorCode::InvalidReplicationFactor,
             Self::Assignment(error) => error.code(),
             Self::Config(error) => error.code(),
@@ -71,7 +71,7 @@ impl WireError for CreatePartitionsError {
             Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
             Self::Twice => ErrorCode::InvalidRequest,
             Self::Same { .. } | Self::Fewer { .. } => ErrorCode::InvalidPartitions,
-            Self::TooMany => ErrorCode::PolicyViolation,
+            Self::TooMany | Self::Limit { .. } => ErrorCode::PolicyViolation,
             Self::TooFewBrokers(_) => ErrorCode::InvalidReplicationFactor,
             Self::Assignment(error) => error.code(),
         }

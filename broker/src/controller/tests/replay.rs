@@ -82,7 +82,7 @@ fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<Metad
         Request::Extend { topic, count } => {
             let topic =
                 CreatePartitionsTopic { name: name(topic), count: *count, assignments: None };
-            create_partitions(image, &[topic], false).records
+            create_partitions(image, &[topic], false, 100_000).records
         }
         Request::Alter { kind, name: n, setting, value, operation } => {
             let resource = match kind {

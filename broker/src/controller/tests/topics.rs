@@ -247,9 +247,9 @@ fn check_add(count: i32, assignments: Option<&[&[i32]]>, expected: ErrorCode) {
             assignments.iter().map(assignment).collect()
         }),
     };
-    let trial = create_partitions(&image, std::slice::from_ref(&request), true);
+    let trial = create_partitions(&image, std::slice::from_ref(&request), true, 100_000);
     assert!(trial.records.is_empty());
-    let decision = create_partitions(&image, &[request], false);
+    let decision = create_partitions(&image, &[request], false, 100_000);
     assert_eq!(decision.answer, trial.answer);
     assert_eq!(decision.answer[0].1.code(), expected, "{count} {assignments:?}");
     replay_all(&mut image, &decision.records);
@@ -287,7 +287,7 @@ fn each_topic_gets_one_answer_about_its_partitions() {
         assignments: None,
     };
     let topics = [request("a", 2), request("nope", 2), request("b", 2), request("a", 3)];
-    let decision = create_partitions(&image, &topics, false);
+    let decision = create_partitions(&image, &topics, false, 100_000);
     let answers: Vec<_> =
         decision.answer.iter().map(|(name, added)| (name.as_str(), added.code())).collect();
     assert_eq!(
@@ -298,4 +298,26 @@ fn each_topic_gets_one_answer_about_its_partitions() {
             ("b", ErrorCode::None)
         ]
     );
+}
+
+#[test]
+fn the_cluster_has_room_for_so_many_partitions_and_its_own() {
+    let mut image = image_of_brokers(1, &[]);
+    create(&mut image, &[sized("a", 4, 1)]);
+    let config = BrokerConfig::with([("max.partitions", "10")]).unwrap();
+    let topics = [sized("b", 5, 1), sized("c", 2, 1), sized("d", 1, 1)];
+    let decision = create_topics(&image, &topics, false, &config, &Sequence::default());
+    replay_all(&mut image, &decision.records);
+    let codes: Vec<_> = decision.answer.iter().map(|(_, created)| created.code()).collect();
+    assert_eq!(codes, [ErrorCode::None, ErrorCode::PolicyViolation, ErrorCode::None]);
+    let refused = decision.answer[1].1.as_ref().unwrap_err().to_string();
+    assert_eq!(refused, "The cluster may have 10 partitions (max.partitions), and has 9.");
+
+    let more = CreatePartitionsTopic { name: "d".to_owned(), count: 2, assignments: None };
+    let decision = create_partitions(&image, &[more], false, 10);
+    assert_eq!(decision.answer[0].1.code(), ErrorCode::PolicyViolation);
+    assert!(decision.records.is_empty());
+    let own = [sized("__consumer_offsets", 50, 1)];
+    let decision = create_topics(&image, &own, false, &config, &Sequence::default());
+    assert!(decision.answer[0].1.is_ok());
 }
