@@ -44,9 +44,9 @@ impl RequestMemory {
         self.used() >= self.0.limit
     }
 
-    /// Whether answers have taken a quarter more than there is.
+    /// Whether answers have taken half as much again as there is.
     pub(super) fn is_overdrawn(&self) -> bool {
-        self.used() >= self.0.limit.saturating_add(self.0.limit / 4)
+        self.used() >= self.0.limit.saturating_add(self.0.limit / 2)
     }
 
     /// Whether somebody waits for memory, or would have to.
@@ -139,7 +139,7 @@ mod tests {
         let mut answers = memory.lease();
         answers.set(1100);
         assert!(memory.is_used_up() && !memory.is_overdrawn());
-        answers.set(1250);
+        answers.set(1500);
         assert!(memory.is_overdrawn());
         assert!(!memory.lease().grow_to(1));
         answers.set(200);

@@ -69,6 +69,27 @@ impl BrokerProcess {
         self.child.id()
     }
 
+    /// The most memory that it has had so far.
+    pub(crate) fn peak_resident_bytes(&self) -> u64 {
+        self.kibibytes("VmHWM") * 1024
+    }
+
+    /// The memory that it has.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.kibibytes("VmRSS") * 1024
+    }
+
+    fn kibibytes(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
     /// Kills the broker as a power cut to the process would, and waits for its end.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -61,7 +61,7 @@ fn an_announced_length_costs_no_memory() {
         })
         .collect();
     well_behaved(&broker);
-    let resident = resident_bytes(broker.id());
+    let resident = broker.resident_bytes();
     assert!(resident < 300 << 20, "{resident} bytes are resident for 20 announcements");
     drop(strangers);
 }
@@ -154,11 +154,4 @@ fn correlation_id(stream: &mut TcpStream) -> i32 {
 fn well_behaved(broker: &BrokerProcess) {
     let answer = flumen(&broker.bootstrap(), &["cluster", "info"]);
     assert!(answer.status.success(), "{answer:?}");
-}
-
-fn resident_bytes(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kilobytes * 1024
 }
