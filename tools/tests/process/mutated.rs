@@ -6,8 +6,11 @@
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, RangeInclusive};
 use std::time::Duration;
+
+use flumen_protocol::ApiKey;
+use flumen_protocol::messages::api_versions::ApiVersionsRequest;
 
 use crate::broker_process::{BrokerProcess, flumen};
 use crate::mutation::Mutator;
@@ -69,12 +72,22 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var_os(name).map(|value| value.to_str().unwrap().parse().unwrap())
 }
 
+/// What the broker says it serves.
+fn served(broker: &BrokerProcess) -> Vec<(ApiKey, RangeInclusive<i16>)> {
+    let response = Stranger::new(broker).ask(0, &ApiVersionsRequest::default()).unwrap();
+    let served = response.api_keys.iter();
+    served
+        .map(|api| (ApiKey::from_key(api.api_key).unwrap(), api.min_version..=api.max_version))
+        .collect()
+}
+
 fn send_all(broker: &BrokerProcess, frames: u64, seed: u64) -> Fate {
+    let served = served(broker);
     let mut total = Fate::default();
     std::thread::scope(|scope| {
         let strangers: Vec<_> = (0..CONNECTIONS)
             .map(|number| {
-                let mutator = Mutator::new(seed.wrapping_mul(1_000) + number);
+                let mutator = Mutator::new(seed.wrapping_mul(1_000) + number, served.clone());
                 let net = u8::try_from(number).unwrap();
                 scope.spawn(move || send(broker, net, frames.div_ceil(CONNECTIONS), mutator))
             })

@@ -1,6 +1,8 @@
-//! Requests of every API and version, drawn from the schemas, and then damaged: bits, lengths,
+//! Requests of every API and version that is served, drawn from the schemas, and then damaged: bits, lengths,
 //! numbers at the edge, pieces of other requests. Checksums of record batches are made right again, or
 //! nothing behind them would be reached. The same seed gives the same frames.
+
+use std::ops::RangeInclusive;
 
 use flumen_protocol::header::RequestHeader;
 use flumen_protocol::messages::request_schema;
@@ -37,6 +39,7 @@ const NAMES: [&str; 20] = [
 
 /// Makes frames.
 pub(crate) struct Mutator {
+    served: Vec<(ApiKey, RangeInclusive<i16>)>,
     random: Random,
     /// Another request, to take pieces of.
     previous: Vec<u8>,
@@ -44,9 +47,9 @@ pub(crate) struct Mutator {
 }
 
 impl Mutator {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, served: Vec<(ApiKey, RangeInclusive<i16>)>) -> Self {
         let random = Random { bits: Seeded::new(seed), tagged: 0 };
-        Self { random, previous: vec![0], correlation_id: 0 }
+        Self { served, random, previous: vec![0], correlation_id: 0 }
     }
 
     /// A number below the limit.
@@ -54,11 +57,11 @@ impl Mutator {
         self.random.below(limit)
     }
 
-    /// Appends a frame with its length; one in ten is whole.
+    /// Appends a frame with its length; two in five are whole.
     pub(crate) fn push_frame(&mut self, out: &mut Vec<u8>) {
         let mut frame = self.request();
         let whole = frame.clone();
-        if self.below(10) > 0 {
+        if self.below(5) > 1 {
             for _ in 0..=self.below(3) {
                 self.damage(&mut frame);
             }
@@ -73,8 +76,8 @@ impl Mutator {
     }
 
     fn request(&mut self) -> Vec<u8> {
-        let api = ApiKey::ALL[self.below(ApiKey::ALL.len())];
-        let versions = api.versions();
+        let place = self.below(self.served.len());
+        let (api, versions) = self.served[place].clone();
         let span = usize::try_from(versions.end() - versions.start()).unwrap() + 1;
         let api_version = versions.start() + i16::try_from(self.below(span)).unwrap();
         self.correlation_id = self.correlation_id.wrapping_add(1);
