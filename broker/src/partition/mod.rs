@@ -4,7 +4,8 @@
 //! who wait (`waiters`). [`Partitions`] holds them by name and id, and `reconcile` (pure) says what
 //! must change when the cluster's metadata does. Tasks and timers are in `runtime`.
 //!
-//! Lock order: log, then leader, then waiters. No lock is held across an await.
+//! Lock order: log, then leader, then waiters; the log's flush progress comes last and alone. No
+//! lock is held across an await.
 //!
 //! **Invariant:** what a consumer is shown lies below the high watermark, and with
 //! `durability=fsync` the high watermark lies at or below what is on disk.
