@@ -6,13 +6,16 @@
 //!
 //! The brokers need node id 1, one log directory, and nobody else talking to them.
 
+mod line;
 mod ops;
 mod pair;
 mod random;
+mod report;
 mod side;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 use crate::pair::Pair;
@@ -46,14 +49,20 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut pair = Pair::connect(&arguments.flumen, &arguments.kafka, arguments.trace)?;
     let mut random = Random::new(arguments.seed);
-    ops::set_scene(&mut pair, &mut random)?;
-    let operations = ops::matching(&arguments.only);
-    anyhow::ensure!(!operations.is_empty(), "no operation has {:?} in its name", arguments.only);
-    for _ in 0..arguments.operations {
-        let operation = random.choose(&operations);
-        (operation.run)(&mut pair, &mut random)?;
-    }
+    let played = play(&arguments, &mut pair, &mut random);
     let report = pair.into_report();
     println!("seed {}: {report}", arguments.seed);
+    played?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn play(arguments: &Arguments, pair: &mut Pair, random: &mut Random) -> anyhow::Result<()> {
+    let operations = ops::matching(&arguments.only);
+    anyhow::ensure!(!operations.is_empty(), "no operation has {:?} in its name", arguments.only);
+    ops::set_scene(pair, random)?;
+    for _ in 0..arguments.operations {
+        let operation = random.choose(&operations);
+        (operation.run)(pair, random).with_context(|| operation.name)?;
+    }
+    Ok(())
 }

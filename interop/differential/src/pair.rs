@@ -1,12 +1,12 @@
 //! The two brokers together: asks both, compares, and remembers what differed.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use anyhow::Result;
+use bytes::Bytes;
 use flumen_protocol::{FrameWriter, Request};
 
-use crate::side::{Outcome, Side};
+use crate::line::Outcome;
+use crate::report::{Difference, Report};
+use crate::side::Side;
 
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -15,6 +15,14 @@ pub(crate) struct Pair {
     /// Print every request with both answers.
     is_traced: bool,
     report: Report,
+}
+
+/// A request that was sent on the second connections and waits there for its answers.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Pending<R> {
+    request: R,
+    version: i16,
 }
 
 impl Pair {
@@ -29,6 +37,10 @@ impl Pair {
 
     pub(crate) fn into_report(self) -> Report {
         self.report
+    }
+
+    pub(crate) fn sides(&mut self) -> [&mut Side; 2] {
+        [&mut self.flumen, &mut self.kafka]
     }
 
     /// Asks both brokers the same in one version and compares the answers after `mask`.
@@ -46,11 +58,78 @@ impl Pair {
         if to_kafka.encode(&mut FrameWriter::new(), version).is_err() {
             return Ok(None);
         }
-        let kafka = self.kafka.call(&to_kafka, version)?;
-        let flumen = self.flumen.call(&to_flumen, version)?;
-        self.report.requests += 1;
+        let kafka = self.kafka.line.call(&to_kafka, version)?;
+        let flumen = self.flumen.line.call(&to_flumen, version)?;
+        Ok(self.compare(&to_kafka, version, flumen, kafka, mask))
+    }
+
+    /// Sends a request on the second connections, for an answer that others have to bring about.
+    pub(crate) fn start<R: Request>(
+        &mut self,
+        version: i16,
+        build: impl Fn(&Side) -> R,
+    ) -> Result<Pending<R>> {
+        for side in self.sides() {
+            let request = build(side);
+            side.second_line.send(&request, version)?;
+        }
+        Ok(Pending { request: build(&self.kafka), version })
+    }
+
+    /// Compares the answers to a request that was started.
+    pub(crate) fn finish<R: Request>(
+        &mut self,
+        pending: &Pending<R>,
+        mask: impl Fn(&mut R::Response),
+    ) -> Result<Option<(R::Response, R::Response)>> {
+        let Pending { request, version } = pending;
+        let kafka = self.kafka.second_line.receive::<R>(*version)?;
+        let flumen = self.flumen.second_line.receive::<R>(*version)?;
+        Ok(self.compare(request, *version, flumen, kafka, mask))
+    }
+
+    /// Sends a request that is not answered; the next one tells what became of it.
+    pub(crate) fn tell<R: Request>(
+        &mut self,
+        version: i16,
+        build: impl Fn(&Side) -> R,
+    ) -> Result<()> {
         if self.is_traced {
-            trace(&to_kafka, version, &flumen, &kafka);
+            trace_unanswered(&build(&self.kafka), version);
+        }
+        for side in self.sides() {
+            let request = build(side);
+            side.line.send(&request, version)?;
+        }
+        Ok(())
+    }
+
+    /// Sends both brokers the same bytes and compares what `view` sees in the answers; nothing came
+    /// where a broker closed the connection.
+    pub(crate) fn ask_bytes(
+        &mut self,
+        what: &'static str,
+        version: i16,
+        frame: &[u8],
+        view: impl Fn(Option<Bytes>) -> String,
+    ) -> Result<()> {
+        let kafka = view(self.kafka.line.exchange(frame)?);
+        let flumen = view(self.flumen.line.exchange(frame)?);
+        let request = || format!("{frame:02x?}");
+        self.report.count(Difference::between(what, version, request, &flumen, &kafka));
+        Ok(())
+    }
+
+    fn compare<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        flumen: Outcome<R::Response>,
+        kafka: Outcome<R::Response>,
+        mask: impl Fn(&mut R::Response),
+    ) -> Option<(R::Response, R::Response)> {
+        if self.is_traced {
+            trace(request, version, &flumen, &kafka);
         }
         let masked = |outcome: &Outcome<R::Response>| {
             let mut outcome = outcome.clone();
@@ -59,19 +138,17 @@ impl Pair {
             }
             format!("{outcome:#?}")
         };
+        let asked = || format!("{request:?}");
         let (of_flumen, of_kafka) = (masked(&flumen), masked(&kafka));
-        if of_flumen != of_kafka {
-            self.report.add(Difference {
-                api: R::API_KEY.name(),
-                version,
-                lines: differing_lines(&of_flumen, &of_kafka),
-                request: format!("{to_kafka:?}"),
-            });
-        }
-        Ok(match (flumen, kafka) {
-            (Outcome::Answer(flumen), Outcome::Answer(kafka)) => Some((flumen, kafka)),
+        let what = R::API_KEY.name();
+        self.report.count(Difference::between(what, version, asked, &of_flumen, &of_kafka));
+        match (flumen, kafka) {
+            (Outcome::Answer(flumen), Outcome::Answer(kafka)) => {
+                self.report.cover(R::API_KEY, version);
+                Some((flumen, kafka))
+            }
             _ => None,
-        })
+        }
     }
 }
 
@@ -85,72 +162,7 @@ fn trace<R: Request>(
     println!("v{version} {request:?}\n  Flumen {flumen:?}\n  Kafka  {kafka:?}");
 }
 
-/// The lines in which two renderings differ, as "flumen | kafka".
-fn differing_lines(flumen: &str, kafka: &str) -> Vec<String> {
-    const SHOWN: usize = 6;
-    let (flumen, kafka): (Vec<_>, Vec<_>) = (flumen.lines().collect(), kafka.lines().collect());
-    if flumen.len() != kafka.len() {
-        return vec![differing_middle(&flumen, &kafka)];
-    }
-    flumen
-        .iter()
-        .zip(&kafka)
-        .filter(|(a, b)| a != b)
-        .take(SHOWN)
-        .map(|(a, b)| format!("{} | {}", a.trim(), b.trim()))
-        .collect()
-}
-
-/// What stands between the first and the last line that differ, with a few lines before.
-fn differing_middle(flumen: &[&str], kafka: &[&str]) -> String {
-    const CONTEXT: usize = 3;
-    let same = flumen.iter().zip(kafka).take_while(|(a, b)| a == b).count();
-    let start = same.saturating_sub(CONTEXT);
-    let pairs_from_end = flumen[same..].iter().rev().zip(kafka[same..].iter().rev());
-    let end = pairs_from_end.take_while(|(a, b)| a == b).count();
-    let flat = |lines: &[&str]| {
-        let words = lines[start..lines.len() - end].iter().map(|line| line.trim());
-        words.collect::<Vec<_>>().join(" ")
-    };
-    format!("… {}\n       | … {}", flat(flumen), flat(kafka))
-}
-
-#[derive(Debug)]
-struct Difference {
-    api: &'static str,
-    version: i16,
-    lines: Vec<String>,
-    request: String,
-}
-
-/// How many requests were compared, and every kind of difference with its first example.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    requests: u64,
-    differences: BTreeMap<String, (u64, Difference)>,
-}
-
-impl Report {
-    fn add(&mut self, difference: Difference) {
-        let kind = format!("{} {}", difference.api, difference.lines.join(" ; "));
-        self.differences.entry(kind).or_insert((0, difference)).0 += 1;
-    }
-
-    pub(crate) fn is_clean(&self) -> bool {
-        self.differences.is_empty()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (count, difference) in self.differences.values() {
-            let Difference { api, version, lines, request } = difference;
-            writeln!(f, "\n{api} v{version} ({count} times; Flumen | Kafka)\n  asked: {request}")?;
-            for line in lines {
-                writeln!(f, "       {line}")?;
-            }
-        }
-        let kinds = self.differences.len();
-        write!(f, "{} requests compared, {kinds} kinds of difference", self.requests)
-    }
+#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+fn trace_unanswered<R: Request>(request: &R, version: i16) {
+    println!("v{version} {request:?}\n  nothing is answered");
 }

@@ -10,9 +10,9 @@ use flumen_protocol::messages::metadata::{
 use flumen_protocol::{ApiKey, Uuid};
 
 use super::{partition_index, topic_name, version_of};
+use crate::line::Outcome;
 use crate::pair::Pair;
 use crate::random::Random;
-use crate::side::Outcome;
 
 /// Fails unless every API that Flumen serves is served in the versions in which Kafka serves it.
 pub(super) fn compare_served_versions(pair: &mut Pair) -> Result<()> {
@@ -22,14 +22,18 @@ pub(super) fn compare_served_versions(pair: &mut Pair) -> Result<()> {
         ..Default::default()
     };
     let mut served = Vec::new();
-    for side in [&mut pair.flumen, &mut pair.kafka] {
-        let Outcome::Answer(answer) = side.call(&request, 3)? else {
+    for side in pair.sides() {
+        let Outcome::Answer(answer) = side.line.call(&request, 3)? else {
             bail!("{} does not tell its versions", side.name);
         };
         served.push(answer.api_keys);
     }
     for api in &served[0] {
-        ensure!(served[1].contains(api), "Kafka serves this in other versions or not: {api:?}");
+        ensure!(
+            served[1].contains(api),
+            "Flumen serves {api:?}, Kafka serves {:?}",
+            served[1].iter().find(|other| other.api_key == api.api_key)
+        );
     }
     Ok(())
 }

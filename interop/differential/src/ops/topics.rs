@@ -11,21 +11,21 @@ use flumen_protocol::messages::create_topics::{
 use flumen_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use flumen_protocol::messages::elect_leaders::{ElectLeadersRequest, TopicPartitions};
 
-use super::{KEEP, mask_text, partition_index, topic_name, version_of};
+use super::{KEEP, Scenery, mask_text, partition_index, topic_name, version_of};
 use crate::pair::Pair;
 use crate::random::Random;
 
 const TIMEOUT_MS: i32 = 10_000;
 
 /// Creates a topic that is there for the whole run.
-pub(super) fn create(pair: &mut Pair, name: &str, partitions: i32) -> Result<()> {
-    let policy = if name == "compacted" { "compact" } else { "delete" };
+pub(super) fn create(pair: &mut Pair, topic: &Scenery) -> Result<()> {
+    let configs = [KEEP].iter().chain(topic.configs);
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
-            name: name.to_owned(),
-            num_partitions: partitions,
+            name: topic.name.to_owned(),
+            num_partitions: topic.partitions,
             replication_factor: 1,
-            configs: vec![config("cleanup.policy", Some(policy)), config(KEEP.0, Some(KEEP.1))],
+            configs: configs.map(|(name, value)| config(name, Some(value))).collect(),
             ..Default::default()
         }],
         timeout_ms: TIMEOUT_MS,
@@ -139,7 +139,7 @@ pub(super) fn create_partitions(pair: &mut Pair, random: &mut Random) -> Result<
         _ => topic_name(random).to_owned(),
     };
     // Never grows the topics that other operations count on.
-    let validate_only = random.one_in(3) || super::TOPICS.iter().any(|(topic, _)| *topic == name);
+    let validate_only = random.one_in(3) || super::TOPICS.iter().any(|topic| topic.name == name);
     let count = random.choose(&[2, 3, 4, 1, 0, -1]);
     let assigned =
         |brokers: &[i32]| grow::CreatePartitionsAssignment { broker_ids: brokers.to_vec() };
