@@ -170,14 +170,21 @@ impl WireError for SessionError {
     }
 }
 
-/// Whether a batch was well-formed and of a size that is taken, so that it was refused for what the
-/// log or its topic says.
+/// Whether a batch was whole and of a size that is taken, so that it was refused for what it says, or
+/// for what the log or its topic says.
 pub(crate) fn has_reached_log(error: &AppendError) -> bool {
     match error {
+        AppendError::Log(flumen_storage::AppendError::Invalid(ValidationError::Batch(error))) => {
+            matches!(
+                error,
+                BatchError::UnknownCompression { .. }
+                    | BatchError::InvalidCount { .. }
+                    | BatchError::OffsetOverflow { .. }
+            )
+        }
         AppendError::Log(flumen_storage::AppendError::Invalid(error)) => !matches!(
             error,
-            ValidationError::Batch(_)
-                | ValidationError::BatchTooLarge { .. }
+            ValidationError::BatchTooLarge { .. }
                 | ValidationError::NoBatch
                 | ValidationError::SeveralBatches
         ),
@@ -201,4 +208,24 @@ pub(crate) fn record_errors(error: &AppendError) -> (Vec<(i32, String)>, String)
     };
     let records = rejected.iter().map(|record| (record.index, record.reason.to_string())).collect();
     (records, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Apache Kafka 4.4 does: it names the log's start beside a header that contradicts itself,
+    /// and does not beside bytes that are damaged.
+    #[test]
+    fn what_a_header_says_is_judged_by_the_log_and_damage_is_not() {
+        let reached = |error| {
+            has_reached_log(&AppendError::Log(flumen_storage::AppendError::Invalid(
+                ValidationError::Batch(error),
+            )))
+        };
+        assert!(reached(BatchError::InvalidCount { record_count: 5, last_offset_delta: -1 }));
+        assert!(reached(BatchError::UnknownCompression { codec: 5 }));
+        assert!(!reached(BatchError::CrcMismatch { stored: 1, computed: 2 }));
+        assert!(!reached(BatchError::Incomplete { needed: 61, available: 60 }));
+    }
 }
