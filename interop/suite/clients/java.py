@@ -15,6 +15,11 @@ DRIVER = [
     *JAVA, "-cp", f"{STATE}/java-driver/classes:{STATE}/java-driver/*", "flumen.driver.Driver",
 ]  # fmt: skip
 
+#: All tools in one process.
+TOOLS = [
+    *JAVA, "-cp", f"{STATE}/java-tools/classes:{STATE}/java-tools/*", "flumen.tools.Tools",
+]  # fmt: skip
+
 
 def tool(name: str) -> list[str]:
     """The start of a command line that runs one of Apache Kafka's own tools."""

@@ -2,4 +2,4 @@
 
 from . import tour, administration, producing, seeking, group  # noqa: F401
 from . import lifecycle, pairs, java_clients, tools, real_data  # noqa: F401
-from . import farewell, librdkafka, differential, log_files  # noqa: F401
+from . import farewell, librdkafka, differential, transcript, log_files  # noqa: F401
