@@ -15,8 +15,8 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use flumen_protocol::records::compression::{Codec, Compression, CompressionError};
 use flumen_protocol::records::{
-    BATCH_OVERHEAD, BatchError, BatchHeader, Batches, NO_TIMESTAMP, RecordBatch, RecordError,
-    RecordOutline, TimestampType, recompress,
+    BATCH_OVERHEAD, BatchError, BatchFrame, BatchHeader, Batches, NO_TIMESTAMP, RecordBatch,
+    RecordError, RecordOutline, TimestampType, recompress,
 };
 use thiserror::Error;
 
@@ -182,7 +182,8 @@ pub fn validate(
     let mut validated = Vec::with_capacity(1);
     let mut assignment = assignment;
     let mut batches = Batches::new(records);
-    while let Some(batch) = batches.next().transpose()? {
+    while let Some(batch) = batches.next() {
+        let batch = batch.map_err(|error| first_fault(batches.rest(), error, rules))?;
         if rules.is_from_client && !(validated.is_empty() && batches.rest().is_empty()) {
             return Err(several_or_partial(batches.rest()));
         }
@@ -194,6 +195,25 @@ pub fn validate(
         return Err(several_or_partial(batches.rest()));
     }
     if validated.is_empty() { Err(ValidationError::NoBatch) } else { Ok(validated) }
+}
+
+/// What is told of the batch at the front of `rest`, whose header cannot be parsed for `error`.
+///
+/// Of a header that contradicts itself, as in Kafka, place, size and checksum are told first. The
+/// last matters most: damage is worth another attempt, a mistake of the client's is not.
+fn first_fault(rest: &Bytes, error: BatchError, rules: &ValidationRules) -> ValidationError {
+    let frame = match error {
+        BatchError::UnknownCompression { .. }
+        | BatchError::InvalidCount { .. }
+        | BatchError::OffsetOverflow { .. } => BatchFrame::first(rest),
+        BatchError::Incomplete { .. }
+        | BatchError::TrailingBytes { .. }
+        | BatchError::InvalidLength { .. }
+        | BatchError::UnsupportedMagic { .. }
+        | BatchError::CrcMismatch { .. } => None,
+    };
+    let checked = frame.map_or(Ok(()), |frame| check_frame(&frame, rules));
+    checked.err().unwrap_or(ValidationError::Batch(error))
 }
 
 /// Tells what follows a batch that should have been the last one.
@@ -209,8 +229,7 @@ fn validate_batch(
     rules: &ValidationRules,
     assignment: Assignment,
 ) -> Result<ValidatedBatch, ValidationError> {
-    check_size(batch.bytes().len(), rules)?;
-    batch.verify_crc()?;
+    check_frame(&batch.frame(), rules)?;
     check_header(batch.header(), rules.is_from_client)?;
     let max_timestamp = check_records(batch, rules, assignment.now_ms)?;
 
@@ -238,13 +257,23 @@ fn validate_batch(
     Ok(ValidatedBatch::new(header, payload))
 }
 
+/// Checks what does not need the header, in Kafka's order.
+fn check_frame(frame: &BatchFrame<'_>, rules: &ValidationRules) -> Result<(), ValidationError> {
+    let base_offset = frame.base_offset();
+    if rules.is_from_client && base_offset != 0 {
+        return Err(ValidationError::BaseOffset { base_offset });
+    }
+    check_size(frame.size_in_bytes(), rules)?;
+    Ok(frame.verify_crc()?)
+}
+
 fn check_size(size: usize, rules: &ValidationRules) -> Result<(), ValidationError> {
     let limit = rules.batch_bytes_max;
     if size > limit { Err(ValidationError::BatchTooLarge { size, limit }) } else { Ok(()) }
 }
 
 fn check_header(header: &BatchHeader, is_from_client: bool) -> Result<(), ValidationError> {
-    let &BatchHeader { base_offset, producer_id, base_sequence, .. } = header;
+    let &BatchHeader { producer_id, base_sequence, .. } = header;
     let &BatchHeader { record_count, last_offset_delta, .. } = header;
     // Parsing has refused negative numbers, so the delta is never the highest integer plus one.
     if record_count == 0 || record_count - 1 != last_offset_delta {
@@ -255,9 +284,6 @@ fn check_header(header: &BatchHeader, is_from_client: bool) -> Result<(), Valida
     }
     if !is_from_client {
         return Ok(());
-    }
-    if base_offset != 0 {
-        return Err(ValidationError::BaseOffset { base_offset });
     }
     if header.is_control() {
         return Err(ValidationError::ControlBatch);

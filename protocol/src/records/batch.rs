@@ -1,9 +1,13 @@
-//! One whole batch as a view over shared bytes, and the splitting of a buffer into batches.
+//! One whole batch as a view over shared bytes, what can be said of it before its header is
+//! believed, and the splitting of a buffer into batches.
 
 use bytes::Bytes;
 
 use super::compression::{CompressionError, Decompressor, decompress};
-use super::header::{ATTRIBUTES, BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD};
+use super::header::{
+    ATTRIBUTES, BASE_OFFSET, BATCH_LENGTH, BATCH_OVERHEAD, BatchError, BatchHeader, CRC,
+    LOG_OVERHEAD,
+};
 use super::outline::{Outlines, RecordError};
 use super::record::Records;
 
@@ -52,11 +56,15 @@ impl RecordBatch {
         self.bytes.slice(BATCH_OVERHEAD..)
     }
 
+    /// What can be said of the batch without its header.
+    #[must_use]
+    pub fn frame(&self) -> BatchFrame<'_> {
+        BatchFrame(&self.bytes)
+    }
+
     /// Compares the checksum with the bytes.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
-        let computed = crc32c::crc32c(&self.bytes[ATTRIBUTES..]);
-        let stored = self.header.crc;
-        if computed == stored { Ok(()) } else { Err(BatchError::CrcMismatch { stored, computed }) }
+        self.frame().verify_crc()
     }
 
     /// Iterates over the records; keys and values are slices, not copies.
@@ -76,6 +84,46 @@ impl RecordBatch {
         let decompressor = Decompressor::new(self.header.compression(), payload, limit)?;
         Ok(Outlines::new(decompressor, payload, self.header.record_count))
     }
+}
+
+/// The bytes of one whole batch in which only the length is believed.
+///
+/// A header that contradicts itself does not parse. Whether it lies or was damaged on the way, the
+/// checksum still tells.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchFrame<'a>(&'a [u8]);
+
+impl<'a> BatchFrame<'a> {
+    /// The one at the front of `bytes`, if it is whole.
+    #[must_use]
+    pub fn first(bytes: &'a [u8]) -> Option<Self> {
+        let length = i32::from_be_bytes(field(bytes, BATCH_LENGTH)?);
+        let size = LOG_OVERHEAD + usize::try_from(length).ok()?;
+        bytes.get(..size).filter(|bytes| bytes.len() >= BATCH_OVERHEAD).map(Self)
+    }
+
+    /// Bytes of the whole batch.
+    #[must_use]
+    pub fn size_in_bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Offset of the first record.
+    #[must_use]
+    pub fn base_offset(&self) -> i64 {
+        i64::from_be_bytes(field(self.0, BASE_OFFSET).expect("a frame holds a header"))
+    }
+
+    /// Compares the checksum with the bytes.
+    pub fn verify_crc(&self) -> Result<(), BatchError> {
+        let computed = crc32c::crc32c(&self.0[ATTRIBUTES..]);
+        let stored = u32::from_be_bytes(field(self.0, CRC).expect("a frame holds a header"));
+        if computed == stored { Ok(()) } else { Err(BatchError::CrcMismatch { stored, computed }) }
+    }
+}
+
+fn field<const N: usize>(bytes: &[u8], position: usize) -> Option<[u8; N]> {
+    bytes.get(position..)?.first_chunk().copied()
 }
 
 /// Splits a buffer into its whole batches.

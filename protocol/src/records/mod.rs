@@ -28,7 +28,7 @@ mod outline;
 mod record;
 mod rewrite;
 
-pub use batch::{Batches, RecordBatch};
+pub use batch::{BatchFrame, Batches, RecordBatch};
 pub use builder::{BatchBuilder, BatchOptions, record_size_bound};
 pub use header::{
     BATCH_OVERHEAD, BatchError, BatchHeader, LOG_OVERHEAD, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,

@@ -228,6 +228,31 @@ fn counts_must_agree_with_each_other_and_with_the_records() {
     ));
 }
 
+/// As in Kafka: place, size and checksum are judged before what the header says is believed.
+#[test]
+fn a_header_that_contradicts_itself_is_judged_after_size_and_checksum() {
+    /// Where the sign of the record count lies.
+    const RECORD_COUNT: usize = 57;
+    let records = with_header(&batch(), |header| header.record_count = -1);
+    let size = records.len();
+    let contradiction = BatchError::InvalidCount { record_count: -1, last_offset_delta: 2 };
+    refuse(records.clone(), &RULES, ValidationError::Batch(contradiction));
+
+    let rules = ValidationRules { batch_bytes_max: size - 1, ..RULES };
+    refuse(records.clone(), &rules, ValidationError::BatchTooLarge { size, limit: size - 1 });
+    let mut elsewhere = BytesMut::from(&records[..]);
+    elsewhere[7] = 1;
+    refuse(elsewhere.freeze(), &rules, ValidationError::BaseOffset { base_offset: 1 });
+    let elsewhere = with_header(&batch(), |header| header.base_offset = 1);
+    refuse(elsewhere, &rules, ValidationError::BaseOffset { base_offset: 1 });
+
+    // Damage, which a producer answers with another attempt, and not its mistake.
+    let mut damaged = BytesMut::from(&batch()[..]);
+    damaged[RECORD_COUNT] = 0xff;
+    let refused = validate(damaged.freeze(), &RULES, AT);
+    assert!(matches!(refused, Err(ValidationError::Batch(BatchError::CrcMismatch { .. }))));
+}
+
 #[test]
 fn offset_deltas_must_follow_each_other() {
     let gap = with_payload(2, &[12, 0, 0, 0, 1, 1, 0, 12, 0, 0, 4, 1, 1, 0]);
