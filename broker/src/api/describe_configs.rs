@@ -1,10 +1,8 @@
 //! DescribeConfigs (key 32), v1–v4. Shows the settings of topics, brokers, groups and client metrics,
 //! each with its value, its default and every place the value could come from.
 //! v1 source and synonyms (KIP-226) · v3 type and documentation (KIP-569) · v4 flexible encoding.
-//! Differs from Kafka: settings are sorted by name; there are no loggers to describe; a resource that
-//! is named twice is described once.
-
-use std::collections::BTreeSet;
+//! Differs from Kafka: settings are sorted by name; there are no loggers to describe; a request that
+//! names resources again and again is not answered as often.
 
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::describe_configs::{
@@ -13,6 +11,7 @@ use flumen_protocol::messages::describe_configs::{
 };
 
 use super::error::WireError;
+use super::repetitions::Repetitions;
 use super::{Call, Context};
 use crate::config::{
     Described, describe_broker, describe_client_metrics, describe_cluster, describe_group,
@@ -26,12 +25,12 @@ pub(super) async fn handle(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let image = ctx.controller.image();
-    // Once each: a few bytes that name a resource are answered with thousands.
-    let mut answered = BTreeSet::new();
+    // A few bytes that name a resource are answered with thousands.
+    let mut repetitions = Repetitions::default();
     let results = request
         .resources
         .iter()
-        .filter(|resource| answered.insert((resource.resource_type, &resource.resource_name)))
+        .filter(|resource| repetitions.admit((resource.resource_type, &resource.resource_name)))
         .map(|resource| {
             let described = describe(ctx, &image, resource);
             answer(&request, resource, described)

@@ -4,14 +4,13 @@
 //! Differs from Kafka: groups are given in the order they were asked for, and a request that names
 //! groups again and again is not answered as often.
 
-use std::collections::BTreeSet;
-
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 
 use super::error::WireError;
+use super::repetitions::Repetitions;
 use super::{Call, Context};
 use crate::group::{self, DescribedMember, GroupError};
 
@@ -22,23 +21,16 @@ const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 /// The state of a group that is not there.
 const DEAD: &str = "Dead";
 
-/// How often groups may be named again: a few bytes are answered with all members of a group.
-const REPETITIONS_MAX: usize = 100;
-
 pub(super) async fn handle(
     ctx: &Context,
     call: &Call,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
-    let mut answered = BTreeSet::new();
-    let mut repetitions = 0;
+    let mut repetitions = Repetitions::default();
     for group_id in request.groups {
-        if !answered.insert(group_id.clone()) {
-            repetitions += 1;
-            if repetitions > REPETITIONS_MAX {
-                continue;
-            }
+        if !repetitions.admit(group_id.clone()) {
+            continue;
         }
         let mut answer = match ctx.groups.describe(&group_id).await {
             Ok(group) => described(group_id, group),

@@ -1,7 +1,5 @@
 //! DescribeProducers (key 61), v0. The producers that a partition remembers (KIP-664).
-//! Differs from Kafka: a partition that is named twice is described once.
-
-use std::collections::BTreeSet;
+//! Differs from Kafka: a request that names partitions again and again is not answered as often.
 
 use flumen_protocol::messages::describe_producers::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
@@ -9,6 +7,7 @@ use flumen_protocol::messages::describe_producers::{
 };
 
 use super::error::WireError;
+use super::repetitions::Repetitions;
 use super::{Call, Context};
 use crate::partition::LookupError;
 
@@ -17,12 +16,12 @@ pub(super) async fn handle(
     _call: &Call,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    // Once each: a partition is answered with all its producers.
-    let mut answered = BTreeSet::new();
+    // A few bytes that name a partition are answered with all its producers.
+    let mut repetitions = Repetitions::default();
     let topics = request.topics.into_iter().map(|TopicRequest { name, partition_indexes }| {
         let indexes = partition_indexes.into_iter();
-        let fresh = indexes.filter(|index| answered.insert((name.clone(), *index)));
-        let partitions = fresh.map(|index| describe(ctx, &name, index)).collect();
+        let asked = indexes.filter(|index| repetitions.admit((name.clone(), *index)));
+        let partitions = asked.map(|index| describe(ctx, &name, index)).collect();
         TopicResponse { name, partitions }
     });
     DescribeProducersResponse { topics: topics.collect(), ..Default::default() }

@@ -43,6 +43,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod produced_batch;
+mod repetitions;
 mod sync_group;
 
 use std::sync::Arc;

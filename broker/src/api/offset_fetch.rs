@@ -3,9 +3,8 @@
 //! encoding · v7 only stable offsets · v8 several groups (KIP-709) · v9 members of newer group
 //! types (KIP-848) · v10 topic ids.
 //! Differs from Kafka: an offset committed for a deleted topic is not given for a new topic of the
-//! same name, in any version. Without transactions every offset is stable.
-
-use std::collections::BTreeSet;
+//! same name, in any version; a request for all offsets that names groups again and again is not
+//! answered as often. Without transactions every offset is stable.
 
 use flumen_protocol::ErrorCode;
 use flumen_protocol::Uuid;
@@ -16,6 +15,7 @@ use flumen_protocol::messages::offset_fetch::{
 };
 
 use super::error::WireError;
+use super::repetitions::Repetitions;
 use super::{Call, Context};
 use crate::controller::MetadataImage;
 use crate::group::{CommittedOffset, FetchTopic, FetchedTopic, GroupError};
@@ -31,10 +31,10 @@ pub(super) async fn handle(
     let by_id = call.version >= 10;
     if call.version >= 8 {
         let mut groups = Vec::with_capacity(request.groups.len());
-        // All offsets of a group once: its name is answered with everything it has committed.
-        let mut answered = BTreeSet::new();
+        // A few bytes that name a group are answered with everything it has committed.
+        let mut repetitions = Repetitions::default();
         for group in request.groups {
-            if group.topics.is_none() && !answered.insert(group.group_id.clone()) {
+            if group.topics.is_none() && !repetitions.admit(group.group_id.clone()) {
                 continue;
             }
             groups.push(fetch_group(ctx, by_id, group).await);

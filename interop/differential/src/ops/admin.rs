@@ -37,12 +37,11 @@ pub(super) fn describe_log_dirs(pair: &mut Pair, random: &mut Random) -> Result<
 }
 
 pub(super) fn describe_producers(pair: &mut Pair, random: &mut Random) -> Result<()> {
-    let request = DescribeProducersRequest {
-        topics: vec![TopicRequest {
-            name: sound_topic_name(random).to_owned(),
-            partition_indexes: vec![partition_index(random)],
-        }],
+    let topic = TopicRequest {
+        name: sound_topic_name(random).to_owned(),
+        partition_indexes: vec![partition_index(random); random.choose(&[1, 1, 2])],
     };
+    let request = DescribeProducersRequest { topics: vec![topic; random.choose(&[1, 1, 2])] };
     pair.ask(
         0,
         |_| request.clone(),

@@ -127,13 +127,16 @@ pub(super) fn fetch_offsets(pair: &mut Pair, random: &mut Random) -> Result<()> 
     let everything = version >= 2 && random.one_in(3);
     let topic = sound_topic_name(random);
     let partition_indexes = vec![partition_index(random), 0];
-    let group_ids = [random.choose(&SIMPLE), random.choose(&["simple-a", "", "never-used"])];
+    let group_ids = match random.choose(&SIMPLE) {
+        group if everything => vec![group; random.choose(&[1, 1, 2, 3])],
+        group => vec![group, random.choose(&["simple-a", "", "never-used"])],
+    };
     let require_stable = version >= 7 && random.one_in(2);
     let member = random.choose(&[None, None, Some("who"), Some("")]).filter(|_| version >= 9);
     let member_epoch = if version >= 9 { random.choose(&[-1, -1, 0, 3]) } else { -1 };
     let build = |side: &Side| match version {
         8.. => OffsetFetchRequest {
-            groups: group_ids[..if everything { 1 } else { 2 }]
+            groups: group_ids
                 .iter()
                 .map(|group| OffsetFetchRequestGroup {
                     group_id: (*group).to_owned(),

@@ -39,12 +39,9 @@ pub(super) fn describe_configs(pair: &mut Pair, random: &mut Random) -> Result<(
         TOPIC if random.one_in(2) => None,
         _ => Some(vec![chosen.to_owned()]),
     };
+    let resource = DescribeConfigsResource { resource_type, resource_name, configuration_keys };
     let request = DescribeConfigsRequest {
-        resources: vec![DescribeConfigsResource {
-            resource_type,
-            resource_name,
-            configuration_keys,
-        }],
+        resources: vec![resource; random.choose(&[1, 1, 1, 2, 3])],
         include_synonyms: random.one_in(2),
         include_documentation: random.one_in(4),
     };
