@@ -11,8 +11,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "socket.request.max.bytes",
         Kind::Int,
         "16777216",
-        "The largest request to produce; others may be a quarter as large. A larger one closes its \
-         connection.",
+        "The largest request. One that is not to produce must also be below a 128th of \
+         queued.max.request.bytes, or 64 KiB. A larger one closes its connection.",
     )
     .valid(Valid::AtLeast(1024)),
     Definition::broker(

@@ -78,6 +78,8 @@ struct Pending {
     answer: Answer,
     /// Bytes of the answer that are counted as ready.
     counted: usize,
+    /// What the decoded request may take while it is worked on.
+    work: Lease,
 }
 
 enum Answer {
@@ -96,6 +98,8 @@ pub(super) struct Connection {
     memory: RequestMemory,
     /// What the answers in memory take.
     answers: Lease,
+    /// What the next request may take once it is decoded.
+    work: Lease,
     pending: VecDeque<Pending>,
     /// Bytes in memory of answers in the queue.
     ready_bytes: usize,
@@ -137,6 +141,7 @@ impl Connection {
             output: Output::default(),
             memory: memory.clone(),
             answers: memory.lease(),
+            work: memory.lease(),
             pending: VecDeque::new(),
             ready_bytes: 0,
             is_held: false,
@@ -185,6 +190,10 @@ impl Connection {
                 self.output.is_empty() && self.pending.iter().all(|p| waits_for_others(p.api));
             return if is_done { Err(Closed::Stopping) } else { Ok(released) };
         }
+        if self.work.is_refused() {
+            self.starve();
+            return Ok(released);
+        }
         if self.may_start() && self.input.has_frame() {
             return Ok(true);
         }
@@ -227,7 +236,12 @@ impl Connection {
 
     fn start_requests(&mut self, cx: &mut TaskContext<'_>) -> Result<(), Closed> {
         while self.may_start() {
+            let decoded_size = self.input.decoded_size();
+            if decoded_size > 0 && !self.work.grow_to(decoded_size) {
+                break;
+            }
             let Some(frame) = self.input.next_frame()? else { break };
+            let mut work = std::mem::replace(&mut self.work, self.memory.lease());
             let size = frame.len();
             let mut reader = Reader::new(frame);
             let header = RequestHeader::decode(&mut reader).map_err(Closed::Header)?;
@@ -260,7 +274,10 @@ impl Connection {
                     self.ctx.metrics.on_response(api, 0, self.elapsed(received));
                     continue;
                 }
-                Reply::Ready(frame) => Answer::Ready(frame),
+                Reply::Ready(frame) => {
+                    work.release();
+                    Answer::Ready(frame)
+                }
                 Reply::Waiting { answer, lets_others_start } => {
                     self.is_held = !lets_others_start;
                     Answer::Waiting(answer)
@@ -268,7 +285,7 @@ impl Connection {
             };
             let counted = answer.size_in_memory();
             self.ready_bytes += counted;
-            self.pending.push_back(Pending { api, received, answer, counted });
+            self.pending.push_back(Pending { api, received, answer, counted, work });
         }
         Ok(())
     }
@@ -282,7 +299,7 @@ impl Connection {
             if front.poll(cx)?.is_pending() {
                 break;
             }
-            if let Some(Pending { api, received, answer: Answer::Ready(frame), counted }) =
+            if let Some(Pending { api, received, answer: Answer::Ready(frame), counted, .. }) =
                 self.pending.pop_front()
             {
                 self.ready_bytes -= counted;
@@ -443,6 +460,7 @@ impl Pending {
             Poll::Pending => Ok(Poll::Pending),
             Poll::Ready(Err(refusal)) => Err(Closed::Request(self.api, refusal)),
             Poll::Ready(Ok(frame)) => {
+                self.work.release();
                 self.answer = Answer::Ready(frame);
                 Ok(Poll::Ready(()))
             }

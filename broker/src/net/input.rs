@@ -3,8 +3,8 @@
 //!
 //! One buffer per connection is filled by reads and cut into frames. A produce request borrows its
 //! frame from the buffer, so that record data is never copied on its way to the log; the buffer is
-//! used again once the request is done with it. All other frames are small and are copied out, so
-//! that a string kept by a handler does not keep a large buffer alive.
+//! used again once the request is done with it. All other frames are copied out, so that a string
+//! kept by a handler does not keep a large buffer alive.
 
 use bytes::{Buf, Bytes, BytesMut};
 use flumen_protocol::ApiKey;
@@ -13,15 +13,22 @@ use super::memory::{Lease, RequestMemory};
 
 const PREFIX_SIZE: usize = 4;
 
+/// How a Produce begins behind its length.
+const PRODUCE: [u8; 2] = ApiKey::Produce.key().to_be_bytes();
+
 /// What a connection may hold without asking: enough for most requests.
 pub(super) const BASE_CAPACITY: usize = 16 * 1024;
 
 /// The largest frame before the first valid request. It is also the first step of growth.
 pub(super) const FIRST_FRAME_SIZE_MAX: usize = 64 * 1024;
 
-/// Requests other than Produce have less to carry, and cost more memory for each byte once they are
-/// decoded: they may be as large as a Produce divided by this.
-const OTHERS_SHARE: usize = 4;
+/// The most memory that a byte of a request takes once it is decoded; of a Produce the records, which
+/// are nearly all of it, stay as they are.
+const DECODED_BYTES_MAX: usize = 64;
+
+/// The part of all request memory that one decoded request may need. It has to be there at once, beside
+/// what others hold.
+const DECODED_SHARE: usize = 2;
 
 /// A frame that nobody could mean.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,21 +44,29 @@ pub(super) enum FrameError {
 pub(super) struct Input {
     buffer: BytesMut,
     frame_size_max: usize,
-    is_trusted: bool,
+    /// The same for what is not a Produce.
+    others_size_max: usize,
+    memory_limit: usize,
     lease: Lease,
 }
 
 impl Input {
     pub(super) fn new(memory: &RequestMemory) -> Self {
         let lease = memory.lease();
-        let frame_size_max = FIRST_FRAME_SIZE_MAX;
-        Self { buffer: BytesMut::new(), frame_size_max, is_trusted: false, lease }
+        Self {
+            buffer: BytesMut::new(),
+            frame_size_max: FIRST_FRAME_SIZE_MAX,
+            others_size_max: FIRST_FRAME_SIZE_MAX,
+            memory_limit: memory.limit(),
+            lease,
+        }
     }
 
     /// Lifts the limit for strangers.
     pub(super) fn trust(&mut self, frame_size_max: usize) {
         self.frame_size_max = frame_size_max;
-        self.is_trusted = true;
+        let decodable = self.memory_limit / DECODED_SHARE / DECODED_BYTES_MAX;
+        self.others_size_max = frame_size_max.min(decodable.max(FIRST_FRAME_SIZE_MAX));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,9 +86,7 @@ impl Input {
             return Err(FrameError::Negative { size: size.into() });
         };
         let limit = match self.buffer.get(PREFIX_SIZE..PREFIX_SIZE + 2) {
-            Some(key) if self.is_trusted && key != ApiKey::Produce.key().to_be_bytes() => {
-                (self.frame_size_max / OTHERS_SHARE).max(FIRST_FRAME_SIZE_MAX)
-            }
+            Some(key) if key != PRODUCE => self.others_size_max,
             Some(_) | None => self.frame_size_max,
         };
         if count > limit {
@@ -87,6 +100,16 @@ impl Input {
         matches!(self.front_size(), Ok(Some(size)) if self.buffer.len() >= size)
     }
 
+    /// The memory that must be at hand to decode the whole frame at the front; none for a small one.
+    pub(super) fn decoded_size(&self) -> usize {
+        let size = match self.front_size() {
+            Ok(Some(size)) if self.buffer.len() >= size => size - PREFIX_SIZE,
+            Ok(_) | Err(_) => return 0,
+        };
+        let is_produce = self.buffer[PREFIX_SIZE..].starts_with(&PRODUCE);
+        if is_produce || size <= FIRST_FRAME_SIZE_MAX { 0 } else { size * DECODED_BYTES_MAX }
+    }
+
     /// Takes the next whole frame, without its length prefix.
     pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(size) = self.front_size()? else { return Ok(None) };
@@ -94,7 +117,7 @@ impl Input {
             return Ok(None);
         }
         let body = &self.buffer[PREFIX_SIZE..size];
-        if body.starts_with(&ApiKey::Produce.key().to_be_bytes()) {
+        if body.starts_with(&PRODUCE) {
             let mut frame = self.buffer.split_to(size);
             frame.advance(PREFIX_SIZE);
             return Ok(Some(frame.freeze()));
@@ -206,16 +229,39 @@ mod tests {
     }
 
     #[test]
-    fn only_records_need_the_largest_frames() {
-        let mut input = input();
+    fn requests_may_be_as_large_as_memory_to_decode_them_allows() {
+        let (size, limit) = ((1 << 20) + 1, 1 << 20);
+        for key in [0, 14] {
+            let mut input = input();
+            input.trust(limit);
+            feed(&mut input, &frame(key, limit));
+            assert!(input.next_frame().unwrap().is_some());
+            feed(&mut input, &frame(key, limit + 1)[..6]);
+            assert_eq!(input.next_frame(), Err(FrameError::TooLarge { size, limit }));
+        }
+        let (size, limit) = ((1 << 18) + 1, 1 << 18);
+        let mut input = Input::new(&RequestMemory::new(limit * 2 * 64));
         input.trust(1 << 20);
         feed(&mut input, &frame(0, 1 << 20));
         assert!(input.next_frame().unwrap().is_some());
-        feed(&mut input, &frame(3, 1 << 18));
-        assert!(input.next_frame().unwrap().is_some());
-        feed(&mut input, &frame(3, (1 << 18) + 1)[..6]);
-        let (size, limit) = ((1 << 18) + 1, 1 << 18);
+        feed(&mut input, &frame(14, limit + 1)[..6]);
         assert_eq!(input.next_frame(), Err(FrameError::TooLarge { size, limit }));
+    }
+
+    #[test]
+    fn a_large_request_says_what_decoding_it_may_take() {
+        let mut input = input();
+        input.trust(1 << 20);
+        let mut decoded_size = |bytes: &[u8]| {
+            feed(&mut input, bytes);
+            let size = input.decoded_size();
+            input.next_frame().unwrap();
+            size
+        };
+        assert_eq!(decoded_size(&frame(14, FIRST_FRAME_SIZE_MAX)), 0);
+        assert_eq!(decoded_size(&frame(0, 100_000)), 0);
+        assert_eq!(decoded_size(&frame(14, 100_000)), 6_400_000);
+        assert_eq!(decoded_size(&frame(14, 100_000)[..99_999]), 0);
     }
 
     #[test]

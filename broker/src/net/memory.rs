@@ -68,6 +68,11 @@ impl Lease {
         self.size
     }
 
+    /// Whether it was last said no to, and has not been released since.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Raises the share to `size`, or leaves it as it is and says no.
     pub(super) fn grow_to(&mut self, size: usize) -> bool {
         let more = size.saturating_sub(self.size);

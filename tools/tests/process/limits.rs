@@ -15,6 +15,10 @@ use flumen_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic}
 use flumen_protocol::messages::find_coordinator::FindCoordinatorRequest;
 use flumen_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use flumen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use flumen_protocol::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+};
 use flumen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use flumen_protocol::records::compression::Compression;
 use flumen_protocol::records::{BatchBuilder, BatchOptions};
@@ -106,7 +110,8 @@ fn connections_are_limited_in_all_and_per_address() {
 
 #[test]
 fn requests_are_limited_in_size() {
-    let (_data, broker) = start(&[]);
+    // A 128th of it is 4 MiB.
+    let (_data, broker) = start(&["queued.max.request.bytes=536870912"]);
     let announce = |stranger: &mut Stranger, size: usize, key: i16| {
         let size = i32::try_from(size).unwrap().to_be_bytes();
         stranger.send(&[&size[..], &key.to_be_bytes()].concat()).unwrap();
@@ -124,6 +129,41 @@ fn requests_are_limited_in_size() {
         stranger.set_patience(Duration::from_millis(300));
         assert!(!stranger.is_closed(), "api {key}: {limit}");
     }
+}
+
+/// What decoding may take is there before it begins, and free again after the answer.
+#[test]
+fn large_requests_wait_for_the_memory_to_decode_them() {
+    // Just below 8 MiB, which are the most with this much memory: two of them need more than all.
+    const SIZE: usize = 8_320_000;
+    let (_data, broker) =
+        start(&["queued.max.request.bytes=1073741824", "group.initial.rebalance.delay.ms=300000"]);
+    create_topics(&broker, &["t".to_owned()], 1);
+    let used = || metric(&broker, "flumen_request_memory_bytes");
+    let mut committer = known(&broker);
+    coordinator(&mut committer);
+    let commit = large_commit(SIZE);
+    let is_answered = |answer: OffsetCommitResponse| {
+        let codes = answer.topics[0].partitions.iter().map(|partition| partition.error_code);
+        codes.eq((0..SIZE / COMMITTED_BYTES).map(|index| if index == 0 { 0 } else { 3 }))
+    };
+    assert!(is_answered(committer.ask(9, &commit).unwrap()));
+
+    let mut joiner = known(&broker);
+    let mut joining = join("group-0");
+    joining.protocols[0].metadata = vec![0; SIZE].into();
+    joiner.send(&frame(3, &joining)).unwrap();
+    let decoded = 64 * u64::try_from(SIZE).unwrap();
+    wait_until("one joins", || used() > decoded);
+    committer.send(&frame(9, &commit)).unwrap();
+    committer.set_patience(Duration::from_millis(300));
+    assert!(committer.read_frame().is_err(), "there is no memory for both");
+    assert!(used() < 2 * decoded);
+    drop(joiner);
+    committer.set_patience(PATIENCE);
+    committer.read_frame().unwrap();
+    assert!(is_answered(committer.ask(9, &commit).unwrap()));
+    wait_until("no memory is kept", || used() < 64 * MEBIBYTE);
 }
 
 #[test]
@@ -321,6 +361,28 @@ fn join(group_id: &str) -> JoinGroupRequest {
         protocols: vec![JoinGroupRequestProtocol {
             name: "range".to_owned(),
             metadata: Bytes::from_static(&[0; 100]),
+        }],
+        ..Default::default()
+    }
+}
+
+/// Bytes of metadata beside each offset of a large commit.
+const COMMITTED_BYTES: usize = 4_000;
+
+/// A commit of about so many bytes for partitions of the topic `t`.
+fn large_commit(size: usize) -> OffsetCommitRequest {
+    let partition = |index: usize| OffsetCommitRequestPartition {
+        partition_index: index.try_into().unwrap(),
+        committed_metadata: Some("m".repeat(COMMITTED_BYTES)),
+        ..Default::default()
+    };
+    OffsetCommitRequest {
+        group_id: "group-1".to_owned(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: (0..size / COMMITTED_BYTES).map(partition).collect(),
+            ..Default::default()
         }],
         ..Default::default()
     }
