@@ -98,6 +98,30 @@ fn directories_move_and_go_with_what_is_in_them() {
 }
 
 #[test]
+fn either_sync_commits_a_move_between_directories() {
+    for synced in ["a", "b"] {
+        let disk = SimulatedDisk::new();
+        for dir in ["a", "b"] {
+            disk.create_dir_all(&path(dir)).unwrap();
+        }
+        write(&disk, "a/file", b"moved");
+        disk.file_system(Path::new(ROOT)).unwrap().sync().unwrap();
+        disk.rename(&path("a/file"), &path("b/file")).unwrap();
+        disk.sync_dir(&path(synced)).unwrap();
+        // The other sync finds the move done, and what came after it still to do.
+        write(&disk, "a/file", b"next").sync_data().unwrap();
+        disk.sync_dir(&path("b")).unwrap();
+        disk.crash(Unsynced::Dropped);
+        assert_eq!(content(&disk, "b/file").unwrap(), b"moved");
+        assert_eq!(content(&disk, "a/file"), None);
+        write(&disk, "a/file", b"next").sync_data().unwrap();
+        disk.sync_dir(&path("a")).unwrap();
+        disk.crash(Unsynced::Dropped);
+        assert_eq!(content(&disk, "a/file").unwrap(), b"next");
+    }
+}
+
+#[test]
 fn random_crashes_show_every_kind_of_damage_and_replay_exactly() {
     let outcome = |seed| {
         let disk = SimulatedDisk::new();

@@ -19,8 +19,7 @@ const COLLECTED_MIN: usize = 64;
 pub(super) struct Tree {
     inodes: BTreeMap<InodeId, Inode>,
     next_id: InodeId,
-    /// Changes to names that no sync has made durable, oldest first.
-    unsynced: Vec<NameChange>,
+    unsynced: NameChanges,
     /// How many inodes make it worthwhile to look for those without a name.
     collect_at: usize,
 }
@@ -48,9 +47,36 @@ struct NameChange {
     inode: InodeId,
 }
 
-impl NameChange {
-    fn touches(&self, dir: InodeId) -> bool {
-        [&self.removed, &self.added].into_iter().flatten().any(|(touched, _)| *touched == dir)
+/// Changes to names that no sync has made durable. There may be many: nobody can sync a directory
+/// that was removed. So a sync looks at the changes of its own directory only.
+#[derive(Debug, Default)]
+struct NameChanges {
+    /// By when they were made.
+    all: BTreeMap<u64, NameChange>,
+    /// Those that touch a directory; some may be durable already, by a sync of the other one.
+    by_dir: BTreeMap<InodeId, Vec<u64>>,
+    next: u64,
+}
+
+impl NameChanges {
+    fn push(&mut self, change: NameChange) {
+        for (dir, _) in [&change.removed, &change.added].into_iter().flatten() {
+            self.by_dir.entry(*dir).or_default().push(self.next);
+        }
+        self.all.insert(self.next, change);
+        self.next += 1;
+    }
+
+    /// Takes those that touch a directory, oldest first.
+    fn take(&mut self, dir: InodeId) -> Vec<NameChange> {
+        let numbers = self.by_dir.remove(&dir).unwrap_or_default();
+        numbers.iter().filter_map(|number| self.all.remove(number)).collect()
+    }
+
+    /// Takes all of them, oldest first.
+    fn take_all(&mut self) -> Vec<NameChange> {
+        self.by_dir.clear();
+        std::mem::take(&mut self.all).into_values().collect()
     }
 }
 
@@ -86,7 +112,7 @@ impl Default for Tree {
         let mut tree = Self {
             inodes: BTreeMap::new(),
             next_id: ROOT,
-            unsynced: Vec::new(),
+            unsynced: NameChanges::default(),
             collect_at: COLLECTED_MIN,
         };
         tree.add(Node::Dir { current: Names::new(), durable: Names::new() });
@@ -287,16 +313,14 @@ impl Tree {
     pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let dir = self.dir(path)?;
         // A rename between two directories is one step of the journal: either sync commits it.
-        let (synced, unsynced) =
-            std::mem::take(&mut self.unsynced).into_iter().partition(|change| change.touches(dir));
-        self.unsynced = unsynced;
-        let synced: Vec<NameChange> = synced;
-        synced.iter().for_each(|change| self.apply_durably(change));
+        for change in self.unsynced.take(dir) {
+            self.apply_durably(&change);
+        }
         Ok(())
     }
 
     pub(super) fn sync_all(&mut self) {
-        for change in std::mem::take(&mut self.unsynced) {
+        for change in self.unsynced.take_all() {
             self.apply_durably(&change);
         }
         self.contents().for_each(Content::sync);
@@ -315,7 +339,7 @@ impl Tree {
 
     /// Goes through a crash: afterwards everything is durable, and nothing open.
     pub(super) fn settle(&mut self, unsynced: Unsynced) {
-        let changes = std::mem::take(&mut self.unsynced);
+        let changes = self.unsynced.take_all();
         let mut dice = Dice::new(0);
         match unsynced {
             Unsynced::Dropped => {}
@@ -358,7 +382,7 @@ impl Tree {
             return;
         }
         let mut reached: BTreeSet<InodeId> =
-            self.unsynced.iter().map(|change| change.inode).collect();
+            self.unsynced.all.values().map(|change| change.inode).collect();
         reached.insert(ROOT);
         let open = self.inodes.iter().filter(|(_, inode)| inode.handles > 0);
         reached.extend(open.map(|(id, _)| *id));
