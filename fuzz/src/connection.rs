@@ -26,6 +26,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use crate::bounds::within;
+use crate::history;
 use crate::input::Input;
 use crate::log_files::plain_batch;
 use crate::memory_net::MemoryNet;
@@ -36,6 +37,9 @@ use crate::traffic::{self, Traffic, check_answer};
 const INPUTS_MAX: usize = 400;
 /// A few requests of a few kilobytes must not cost more, topics created by them included.
 const MEMORY_MAX: usize = 64 << 20;
+/// Making partitions is honest work, of which a number of four bytes asks for as much as the broker
+/// allows. So many are made and removed several times within a second, unless it is done badly.
+const PARTITIONS_MAX: &str = "1000";
 /// In virtual time. Some requests have no answer, and some wait for as long as they ask to.
 const ANSWERS_MAX: Duration = Duration::from_secs(5);
 /// The longest the other client may wait, in virtual time too.
@@ -50,8 +54,9 @@ thread_local! {
 pub fn run(data: &[u8]) {
     BENCH.with_borrow_mut(|slot| {
         let bench = slot.get_or_insert_with(Bench::start);
+        history::push(data);
         within(MEMORY_MAX, || bench.run(data));
-        if bench.inputs == INPUTS_MAX {
+        if history::len() == INPUTS_MAX {
             slot.take().expect("it was just used").stop();
         }
     });
@@ -76,18 +81,19 @@ struct Bench {
     broker: Broker,
     steady: Client,
     topic_id: Uuid,
-    inputs: usize,
 }
 
 impl Bench {
     fn start() -> Self {
+        history::begin();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .expect("a thread is all it takes");
         let net = MemoryNet::default();
-        let settings = [("log.dirs", "/data"), ("http.listener", "")];
+        let settings =
+            [("log.dirs", "/data"), ("http.listener", ""), ("max.partitions", PARTITIONS_MAX)];
         let config = BrokerConfig::with(settings).expect("the settings exist");
         let (broker, steady, topic_id) = runtime.block_on(async {
             let disk = Arc::new(SimulatedDisk::new());
@@ -102,18 +108,17 @@ impl Bench {
             let topic_id = fuzz.expect("it was just created").topic_id;
             (broker, steady, topic_id)
         });
-        Self { runtime, net, broker, steady, topic_id, inputs: 0 }
+        Self { runtime, net, broker, steady, topic_id }
     }
 
     fn run(&mut self, data: &[u8]) {
-        self.inputs += 1;
         let mut input = Input::new(data);
         let hangs_up = input.flag();
         let traffic = Traffic::draw(&mut input, self.topic_id);
         let stream = self.net.dial();
         self.runtime.block_on(async {
             converse(stream, traffic, hangs_up).await;
-            let served = timeout(STEADY_MAX, self.steady.use_service(self.inputs)).await;
+            let served = timeout(STEADY_MAX, self.steady.use_service(history::len())).await;
             served.expect("a well-behaved client is served");
         });
     }

@@ -65,7 +65,7 @@ pub fn seed(number: u8) -> Vec<u8> {
 }
 
 async fn check(disk: &SimulatedDisk, snapshot_bytes: &str) {
-    let Some(first) = start(disk, snapshot_bytes, 2).await else { return };
+    let Ok(first) = start(disk, snapshot_bytes, 2).await else { return };
     let decided = first.create_topics(vec![topic("decided")], false).await;
     decided.expect("a controller that has started decides");
     let image = first.image();
@@ -77,8 +77,12 @@ async fn check(disk: &SimulatedDisk, snapshot_bytes: &str) {
     second.shutdown().await;
 }
 
-/// Starts a controller; `None` if it says why it does not.
-async fn start(disk: &SimulatedDisk, snapshot_bytes: &str, dice: u64) -> Option<Controller> {
+/// Starts a controller, or has it say why it does not start.
+async fn start(
+    disk: &SimulatedDisk,
+    snapshot_bytes: &str,
+    dice: u64,
+) -> Result<Controller, String> {
     let settings = [
         ("log.dirs", "/data"),
         ("metadata.log.max.record.bytes.between.snapshots", snapshot_bytes),
@@ -86,13 +90,12 @@ async fn start(disk: &SimulatedDisk, snapshot_bytes: &str, dice: u64) -> Option<
     let config = Arc::new(BrokerConfig::with(settings).expect("the settings exist"));
     let seams = MemoryNet::default().seams(dice);
     let starting = Controller::start(config, Arc::new(disk.clone()), seams);
-    match timeout(START_MAX, starting).await.expect("it starts or says why not") {
-        Ok(controller) => Some(controller),
-        Err(refused) => {
-            assert!(!refused.to_string().is_empty());
-            None
-        }
-    }
+    let started = timeout(START_MAX, starting).await.expect("it starts or says why not");
+    started.map_err(|refused| {
+        let reason = refused.to_string();
+        assert!(!reason.is_empty());
+        reason
+    })
 }
 
 /// Has a bit of everything decided.

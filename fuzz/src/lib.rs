@@ -11,6 +11,7 @@ pub mod edits;
 pub mod input;
 
 mod batches;
+mod history;
 mod log_files;
 mod memory_net;
 mod messages;
