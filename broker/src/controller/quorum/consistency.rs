@@ -16,12 +16,14 @@ const INDEX_MAX: u64 = i64::MAX as u64 >> 1;
 /// What the files say.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
-    /// The newest term voted in, 0 if none.
-    pub(super) vote_term: u64,
+    /// The newest term voted in.
+    pub(super) vote_term: Option<u64>,
     /// The last entry that was cut off the front.
     pub(super) purged: Option<LogId>,
     /// The last entry that the snapshot holds, if there is a snapshot that holds any.
     pub(super) snapshot: Option<LogId>,
+    /// The entry that the voters in the snapshot are from.
+    pub(super) members: Option<LogId>,
     /// The index of the first entry of the log, or of the one to come.
     pub(super) start: u64,
     /// The first entry of each term in the log.
@@ -39,10 +41,14 @@ pub(super) enum Inconsistency {
     Start { start: u64, purged_end: u64 },
     #[error("what lay before {purged_end} is in no snapshot: its file is lost")]
     NoSnapshot { purged_end: u64 },
+    #[error("the snapshot ends before {end}, and its voters are from entry {index}")]
+    Members { index: u64, end: u64 },
     #[error("entry {index} of term {term} comes after one of term {before}")]
     TermFell { index: u64, term: u64, before: u64 },
     #[error("entry {index} was of term {term} when it was noted, and is not in the log")]
     OtherEntry { index: u64, term: u64 },
+    #[error("quorum-state has a vote in term 0, which is over before anybody votes")]
+    EarlyVote,
     #[error("there are entries of term {term}, but votes up to {vote_term}: quorum-state is lost")]
     VoteLost { term: u64, vote_term: u64 },
 }
@@ -53,17 +59,23 @@ impl Found {
         self.check_ranges()?;
         self.check_start()?;
         self.check_terms()?;
-        self.purged.iter().chain(&self.snapshot).try_for_each(|id| self.check_noted(id))
+        self.noted().try_for_each(|id| self.check_noted(id))?;
+        self.check_notes()
     }
 
     fn check_ranges(&self) -> Result<(), Inconsistency> {
-        let ids = self.purged.iter().chain(&self.snapshot).chain(&self.terms).map(term_and_index);
-        for (term, index) in ids.chain([(self.vote_term, self.end)]) {
+        let ids = self.noted().chain(&self.terms).map(term_and_index);
+        for (term, index) in ids.chain([(self.vote_term(), self.end)]) {
             if term > TERM_MAX || index > INDEX_MAX {
                 return Err(Inconsistency::OutOfRange { term, index });
             }
         }
-        Ok(())
+        // The first entry is of term 0 and comes without a vote; every election begins a new term.
+        if self.vote_term == Some(0) { Err(Inconsistency::EarlyVote) } else { Ok(()) }
+    }
+
+    fn vote_term(&self) -> u64 {
+        self.vote_term.unwrap_or(0)
     }
 
     fn check_start(&self) -> Result<(), Inconsistency> {
@@ -76,7 +88,16 @@ impl Found {
         if after(self.snapshot) < purged_end {
             return Err(Inconsistency::NoSnapshot { purged_end });
         }
+        if let Some(members) = self.members.filter(|id| after(self.snapshot) <= id.index) {
+            let (index, end) = (members.index, after(self.snapshot));
+            return Err(Inconsistency::Members { index, end });
+        }
         Ok(())
+    }
+
+    /// What was noted in one file or another, none of it after the end of the snapshot.
+    fn noted(&self) -> impl Iterator<Item = &LogId> {
+        self.purged.iter().chain(&self.members).chain(&self.snapshot)
     }
 
     fn check_terms(&self) -> Result<(), Inconsistency> {
@@ -87,8 +108,8 @@ impl Found {
             }
             before = term;
         }
-        let noted = self.purged.iter().chain(&self.snapshot).map(|id| id.leader_id.term);
-        let (term, vote_term) = (noted.fold(before, u64::max), self.vote_term);
+        let noted = self.noted().map(|id| id.leader_id.term);
+        let (term, vote_term) = (noted.fold(before, u64::max), self.vote_term());
         if vote_term < term { Err(Inconsistency::VoteLost { term, vote_term }) } else { Ok(()) }
     }
 
@@ -106,6 +127,19 @@ impl Found {
         };
         if fits { Ok(()) } else { Err(Inconsistency::OtherEntry { index, term }) }
     }
+
+    /// Checks the ids of noted entries against each other: the log may have none of them any more.
+    fn check_notes(&self) -> Result<(), Inconsistency> {
+        let mut notes: Vec<(u64, u64)> = self.noted().map(term_and_index).collect();
+        notes.sort_by_key(|(_, index)| *index);
+        for pair in notes.windows(2) {
+            let ((term, index), (later, later_index)) = (pair[0], pair[1]);
+            if term > later || (index == later_index && term != later) {
+                return Err(Inconsistency::OtherEntry { index, term });
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -116,9 +150,10 @@ mod tests {
     /// Entries 10 to 19 behind a snapshot of the first 15, in terms 2 (to 12), 3 and 5 (from 18).
     fn found() -> Found {
         Found {
-            vote_term: 6,
+            vote_term: Some(6),
             purged: Some(log_id((2, 9))),
             snapshot: Some(log_id((3, 14))),
+            members: Some(log_id((1, 0))),
             start: 10,
             terms: [(2, 10), (3, 13), (5, 18)].map(log_id).into(),
             end: 20,
@@ -135,7 +170,7 @@ mod tests {
     fn what_a_crash_leaves_fits_together() {
         assert_eq!(Found::default().check(), Ok(()));
         check(|_| {}, Ok(()));
-        check(|found| found.vote_term = 5, Ok(()));
+        check(|found| found.vote_term = Some(5), Ok(()));
         check(|found| found.snapshot = found.purged, Ok(()));
         // A purge that was noted and not carried out.
         check(|found| found.purged = Some(log_id((3, 14))), Ok(()));
@@ -148,7 +183,9 @@ mod tests {
         let no_snapshot = || Err(Inconsistency::NoSnapshot { purged_end: 10 });
         check(|found| found.snapshot = None, no_snapshot());
         check(|found| found.snapshot = Some(log_id((2, 8))), no_snapshot());
-        check(|found| found.vote_term = 4, Err(Inconsistency::VoteLost { term: 5, vote_term: 4 }));
+        let vote_lost = |vote_term| Err(Inconsistency::VoteLost { term: 5, vote_term });
+        check(|found| found.vote_term = Some(4), vote_lost(4));
+        check(|found| found.vote_term = None, vote_lost(0));
         let start = |start, purged_end| Err(Inconsistency::Start { start, purged_end });
         check(|found| found.purged = None, start(10, 0));
         check(|found| found.start = 12, start(12, 10));
@@ -161,6 +198,19 @@ mod tests {
         check(|found| found.snapshot = Some(log_id((5, 14))), other(5, 14));
         check(|found| found.snapshot = Some(log_id((4, 90))), other(4, 90));
         check(|found| found.purged = Some(log_id((4, 9))), other(4, 9));
+        // Where the log has nothing to say, the snapshot has.
+        let ends_with = |found: &mut Found, purged, snapshot| {
+            (found.purged, found.snapshot) = (Some(log_id(purged)), Some(log_id(snapshot)));
+            (found.terms, found.start, found.end) = (Vec::new(), 10, 10);
+        };
+        check(|found| ends_with(found, (4, 9), (4, 9)), Ok(()));
+        check(|found| ends_with(found, (4, 9), (5, 14)), Ok(()));
+        check(|found| ends_with(found, (4, 9), (5, 9)), other(4, 9));
+        check(|found| ends_with(found, (4, 9), (3, 14)), other(4, 9));
+        check(|found| found.members = Some(log_id((3, 8))), other(3, 8));
+        check(|found| found.members = Some(log_id((2, 13))), other(2, 13));
+        let members = Err(Inconsistency::Members { index: 15, end: 15 });
+        check(|found| found.members = Some(log_id((3, 15))), members);
         check(
             |found| found.terms[1] = log_id((1, 13)),
             Err(Inconsistency::TermFell { index: 13, term: 1, before: 2 }),
@@ -168,9 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_a_successor_are_noticed() {
+    fn numbers_that_cannot_be_are_noticed() {
         let out = |term, index| Err(Inconsistency::OutOfRange { term, index });
-        check(|found| found.vote_term = TERM_MAX + 1, out(TERM_MAX + 1, 20));
+        check(|found| found.vote_term = Some(TERM_MAX + 1), out(TERM_MAX + 1, 20));
         check(|found| found.snapshot = Some(log_id((3, u64::MAX))), out(3, u64::MAX));
+        check(|found| found.vote_term = Some(0), Err(Inconsistency::EarlyVote));
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::consistency::Found;
-use super::types::{Entry, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index};
+use super::types::{
+    Entry, LogId, SnapshotMeta, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
+};
 use super::{durable_file, snapshot};
 
 const STATE_FILE: &str = "quorum-state";
@@ -141,8 +144,8 @@ impl Disk {
     /// What all the files say, for comparison.
     fn found(&self) -> io::Result<Found> {
         let snapshot = match snapshot::load(&*self.vfs, &self.dir)? {
-            Some(bytes) => snapshot::decode(&bytes)?.0.last_log_id,
-            None => None,
+            Some(bytes) => snapshot::decode(&bytes)?.0,
+            None => SnapshotMeta::default(),
         };
         let (start, end) = {
             let log = self.log.lock();
@@ -150,30 +153,33 @@ impl Disk {
         };
         let State { vote, purged } = self.state.lock().clone();
         Ok(Found {
-            vote_term: vote.map_or(0, |(term, ..)| term),
+            vote_term: vote.map(|(term, ..)| term),
             purged: purged.map(log_id),
-            snapshot,
+            snapshot: snapshot.last_log_id,
+            members: *snapshot.last_membership.log_id(),
             start: index(start)?,
             terms: self.terms(start, end)?,
             end: index(end)?,
         })
     }
 
-    /// The first entry of each term, by the headers of the batches.
+    /// The first entry of each term. All entries are read: Raft reads those that a snapshot holds in
+    /// one start and not in the next, and what stops one must stop all of them.
     fn terms(&self, start: i64, end: i64) -> io::Result<Vec<LogId>> {
         let mut terms: Vec<LogId> = Vec::new();
-        let mut next = start;
+        let mut next = index(start)?;
         self.for_each_batch(start, end, |batch| {
-            let header = batch.header();
-            if header.base_offset > next {
-                return Err(gap());
+            for entry in entries(&batch, offset(next)?..end)? {
+                if entry.log_id.index != next {
+                    return Err(gap());
+                }
+                let term = entry.log_id.leader_id.term;
+                if terms.last().is_none_or(|last| last.leader_id.term != term) {
+                    terms.push(entry.log_id);
+                }
+                next += 1;
             }
-            let term = term_of(&batch)?;
-            if terms.last().is_none_or(|last| last.leader_id.term != term) {
-                terms.push(log_id((term, index(next)?)));
-            }
-            next = header.next_offset();
-            Ok(next)
+            offset(next)
         })?;
         Ok(terms)
     }
@@ -266,26 +272,15 @@ impl Disk {
             let log = self.log.lock();
             (offset(from)?.max(log.log_start_offset()), offset(to)?.min(log.log_end_offset()))
         };
-        let mut entries = Vec::new();
+        let mut found = Vec::new();
         self.for_each_batch(next, end, |batch| {
-            batch.verify_crc().map_err(invalid)?;
-            let term = term_of(&batch)?;
-            for record in batch.records(usize::MAX).map_err(invalid)? {
-                let record = record.map_err(invalid)?;
-                if !(next..end).contains(&record.offset) {
-                    continue;
-                }
-                let value = record.value.unwrap_or_default();
-                let entry = StoredEntry::decode(index(record.offset)?, &value)?;
-                if entry.log_id.leader_id.term != term {
-                    return Err(invalid("an entry of the metadata log is not of its batch's term"));
-                }
-                entries.push(entry);
-                next = record.offset + 1;
+            found.extend(entries(&batch, next..end)?);
+            if let Some(last) = found.last() {
+                next = offset(last.log_id.index)? + 1;
             }
             Ok(next)
         })?;
-        Ok(entries)
+        Ok(found)
     }
 
     /// Visits the batches from offset `next` to before `end`; each visit says where it got to.
@@ -445,9 +440,24 @@ fn gap() -> io::Error {
     invalid("the metadata log has a gap")
 }
 
-/// The term that all entries of a batch are of.
-fn term_of(batch: &RecordBatch) -> io::Result<u64> {
-    u64::try_from(batch.header().partition_leader_epoch).map_err(invalid)
+/// Those entries of a batch that are asked for.
+fn entries(batch: &RecordBatch, offsets: Range<i64>) -> io::Result<Vec<Entry>> {
+    batch.verify_crc().map_err(invalid)?;
+    let term = u64::try_from(batch.header().partition_leader_epoch).map_err(invalid)?;
+    let mut entries = Vec::new();
+    for record in batch.records(usize::MAX).map_err(invalid)? {
+        let record = record.map_err(invalid)?;
+        if !offsets.contains(&record.offset) {
+            continue;
+        }
+        let value = record.value.unwrap_or_default();
+        let entry = StoredEntry::decode(index(record.offset)?, &value)?;
+        if entry.log_id.leader_id.term != term {
+            return Err(invalid("an entry of the metadata log is not of its batch's term"));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 fn new_batch(term: u64, base_offset: i64) -> io::Result<BatchBuilder> {

@@ -171,3 +171,28 @@ fn damaged_small_files_are_errors() {
     let opened = Disk::open(Arc::new(RealDisk), dir.path(), Seams::real());
     assert_eq!(opened.err().unwrap().kind(), io::ErrorKind::InvalidData);
 }
+
+#[test]
+fn a_vote_that_nobody_can_have_cast_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (granted, purged) = (Some((0_u64, 0_u64, true)), None::<(u64, u64)>);
+    let state = rmp_serde::to_vec(&(granted, purged)).unwrap();
+    std::fs::write(dir.path().join("quorum-state"), state).unwrap();
+    let opened = Disk::open(Arc::new(RealDisk), dir.path(), Seams::real());
+    let message = opened.err().unwrap().to_string();
+    assert!(message.contains("a vote in term 0"), "{message}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_stops_every_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let disk = Arc::new(Disk::open(Arc::clone(&vfs), dir.path(), Seams::real()).unwrap());
+    let blank = rmp_serde::to_vec(&(0_u64, "Blank")).unwrap();
+    for value in [&blank[..], b"nonsense", &blank] {
+        disk.append_raw(0, value);
+    }
+    drop(disk);
+    let opened = Disk::open(vfs, dir.path(), Seams::real());
+    assert_eq!(opened.err().unwrap().kind(), io::ErrorKind::InvalidData);
+}
