@@ -1,11 +1,13 @@
 //! CreatePartitions (key 37), v0–v3. Adds partitions to topics; one result per topic.
 //! v2 flexible encoding · v3 quota on partition changes (KIP-599).
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: a request without any time (`timeout_ms`) times out as a whole, also where it
+//! names a topic twice.
 
 use flumen_protocol::messages::create_partitions::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 
+use super::decided::{Undecided, decided};
 use super::error::WireError;
 use super::{Call, Context};
 use crate::controller::CreatePartitionsError;
@@ -16,7 +18,8 @@ pub(super) async fn handle(
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let topics = request.topics.clone();
-    let added = ctx.controller.create_partitions(topics, request.validate_only).await;
+    let added = ctx.controller.create_partitions(topics, request.validate_only);
+    let added = decided(request.timeout_ms, added).await;
     ctx.catch_up().await;
     let results = match added {
         Ok(added) => added
@@ -30,9 +33,16 @@ pub(super) async fn handle(
                 Err(error) => failure(name, &error),
             })
             .collect(),
-        Err(error) => request.topics.into_iter().map(|topic| failure(topic.name, &error)).collect(),
+        Err(error) => {
+            let topics = request.topics.into_iter();
+            topics.map(|topic| undecided(topic.name, &error)).collect()
+        }
     };
     CreatePartitionsResponse { results, ..Default::default() }
+}
+
+fn undecided(name: String, error: &Undecided) -> CreatePartitionsTopicResult {
+    CreatePartitionsTopicResult { error_message: error.message(), ..failure(name, error) }
 }
 
 fn failure<E: WireError + std::fmt::Display>(

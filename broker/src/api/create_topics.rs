@@ -1,12 +1,14 @@
 //! CreateTopics (key 19), v2–v7. Creates topics, or only says whether they could be created.
 //! v4 -1 for the broker's defaults (KIP-464) · v5 the topic's settings in the response (KIP-525) ·
 //! v6 quota on partition changes (KIP-599) · v7 topic ids.
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: a request without any time (`timeout_ms`) times out as a whole, also where it
+//! names a topic twice.
 
 use flumen_protocol::messages::create_topics::{
     CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 
+use super::decided::{Undecided, decided};
 use super::error::WireError;
 use super::{Call, Context};
 use crate::config::{Settings, describe_topic};
@@ -18,13 +20,17 @@ pub(super) async fn handle(
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let topics = request.topics.clone();
-    let topics = match ctx.controller.create_topics(topics, request.validate_only).await {
+    let created = ctx.controller.create_topics(topics, request.validate_only);
+    let topics = match decided(request.timeout_ms, created).await {
         Ok(created) => {
             ctx.catch_up().await;
             let settings = ctx.controller.settings(&ctx.controller.image());
             created.into_iter().map(|(name, created)| answer(name, created, &settings)).collect()
         }
-        Err(error) => request.topics.into_iter().map(|topic| failure(topic.name, &error)).collect(),
+        Err(error) => {
+            let topics = request.topics.into_iter();
+            topics.map(|topic| undecided(topic.name, &error)).collect()
+        }
     };
     CreateTopicsResponse { topics, ..Default::default() }
 }
@@ -57,6 +63,10 @@ fn answer(
         error_message: None,
         ..Default::default()
     }
+}
+
+fn undecided(name: String, error: &Undecided) -> CreatableTopicResult {
+    CreatableTopicResult { error_message: error.message(), ..failure(name, error) }
 }
 
 fn failure<E: WireError + std::fmt::Display>(name: String, error: &E) -> CreatableTopicResult {

@@ -1,12 +1,14 @@
 //! DeleteTopics (key 20), v1–v6. Deletes topics with all their records.
 //! v5 error messages · v6 by topic id as well (KIP-516).
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: a request without any time (`timeout_ms`) times out as a whole, also where it
+//! names a topic twice.
 
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
+use super::decided::{Undecided, decided};
 use super::error::WireError;
 use super::{Call, Context};
 use crate::controller::TopicReference;
@@ -16,8 +18,9 @@ pub(super) async fn handle(
     call: &Call,
     request: DeleteTopicsRequest,
 ) -> DeleteTopicsResponse {
+    let timeout_ms = request.timeout_ms;
     let topics = referenced(call.version, request);
-    let deleted = ctx.controller.delete_topics(topics.clone()).await;
+    let deleted = decided(timeout_ms, ctx.controller.delete_topics(topics.clone())).await;
     // The name is free for a new topic once the data is out of its way.
     ctx.catch_up().await;
     let responses = match deleted {
@@ -28,7 +31,7 @@ pub(super) async fn handle(
                 Err(error) => failure(topic, &error),
             })
             .collect(),
-        Err(error) => topics.into_iter().map(|topic| failure(topic, &error)).collect(),
+        Err(error) => topics.into_iter().map(|topic| undecided(topic, &error)).collect(),
     };
     DeleteTopicsResponse { responses, ..Default::default() }
 }
@@ -45,6 +48,10 @@ fn referenced(version: i16, request: DeleteTopicsRequest) -> Vec<TopicReference>
 
 fn result(topic: TopicReference) -> DeletableTopicResult {
     DeletableTopicResult { name: topic.name, topic_id: topic.id, ..Default::default() }
+}
+
+fn undecided(topic: TopicReference, error: &Undecided) -> DeletableTopicResult {
+    DeletableTopicResult { error_message: error.message(), ..failure(topic, error) }
 }
 
 fn failure<E: WireError + std::fmt::Display>(

@@ -14,6 +14,7 @@ mod authorized_operations;
 mod context;
 mod create_partitions;
 mod create_topics;
+mod decided;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;

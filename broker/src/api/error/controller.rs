@@ -5,6 +5,7 @@
 use flumen_protocol::ErrorCode;
 
 use super::WireError;
+use crate::api::decided::Undecided;
 use crate::controller::{
     AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
     ElectionError, NotLeader, ProducerIdError, TopicConfigError, TopicNameError,
@@ -13,6 +14,15 @@ use crate::controller::{
 impl WireError for NotLeader {
     fn code(&self) -> ErrorCode {
         ErrorCode::NotController
+    }
+}
+
+impl WireError for Undecided {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotLeader(error) => error.code(),
+            Self::TimedOut => ErrorCode::RequestTimedOut,
+        }
     }
 }
 

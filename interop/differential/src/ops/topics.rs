@@ -17,6 +17,13 @@ use crate::random::Random;
 
 const TIMEOUT_MS: i32 = 10_000;
 
+/// How long the controller may take; without any time it decides nothing. A topic that is named twice
+/// Kafka refuses before it looks at the time, so that this is not asked.
+fn timeout_ms(random: &mut Random, is_twice: bool) -> i32 {
+    let chosen = random.choose(&[TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS, TIMEOUT_MS, 0, -1]);
+    if is_twice { TIMEOUT_MS } else { chosen }
+}
+
 /// Creates a topic that is there for the whole run.
 pub(super) fn create(pair: &mut Pair, topic: &Scenery) -> Result<()> {
     let configs = [KEEP].iter().chain(topic.configs);
@@ -94,7 +101,8 @@ pub(super) fn create_topic(pair: &mut Pair, random: &mut Random) -> Result<()> {
         topics.push(topic);
     }
     let validate_only = random.one_in(4);
-    let request = CreateTopicsRequest { topics, timeout_ms: TIMEOUT_MS, validate_only };
+    let timeout_ms = timeout_ms(random, topics.len() > 1);
+    let request = CreateTopicsRequest { topics, timeout_ms, validate_only };
     let version = version_of(ApiKey::CreateTopics, random);
     pair.ask(version, |_| request.clone(), mask_created)?;
     super::metadata::learn_topic_ids(pair)
@@ -108,10 +116,11 @@ pub(super) fn delete_topic(pair: &mut Pair, random: &mut Random) -> Result<()> {
     let version = version_of(ApiKey::DeleteTopics, random);
     let by_id = version >= 6 && random.one_in(2);
     let twice = random.one_in(8);
+    let timeout_ms = timeout_ms(random, twice);
     pair.ask(
         version,
         |side| {
-            let mut request = DeleteTopicsRequest { timeout_ms: TIMEOUT_MS, ..Default::default() };
+            let mut request = DeleteTopicsRequest { timeout_ms, ..Default::default() };
             let state = match by_id {
                 true => DeleteTopicState { name: None, topic_id: side.topic_id(&name) },
                 false => DeleteTopicState { name: Some(name.clone()), topic_id: Uuid::ZERO },
@@ -155,7 +164,8 @@ pub(super) fn create_partitions(pair: &mut Pair, random: &mut Random) -> Result<
         ]),
     };
     let topics = if random.one_in(8) { vec![topic.clone(), topic] } else { vec![topic] };
-    let request = grow::CreatePartitionsRequest { topics, timeout_ms: TIMEOUT_MS, validate_only };
+    let timeout_ms = timeout_ms(random, topics.len() > 1);
+    let request = grow::CreatePartitionsRequest { topics, timeout_ms, validate_only };
     let version = version_of(ApiKey::CreatePartitions, random);
     pair.ask(
         version,
