@@ -108,6 +108,16 @@ fn connections_are_limited_in_all_and_per_address() {
     });
 }
 
+/// With the default, for which the broker needs 4,000 files (`ulimit -n`).
+#[test]
+fn a_thousand_connections_of_one_address_are_served_and_no_more() {
+    let (_data, broker) = start(&[]);
+    let visitors: Vec<_> = (0..1_000).map_while(|_| visitor(&broker, 7, 1)).collect();
+    assert_eq!(visitors.len(), 1_000);
+    assert!(visitor(&broker, 7, 1).is_none(), "1,001 from one address");
+    assert!(visitor(&broker, 7, 2).is_some(), "the first from another");
+}
+
 #[test]
 fn requests_are_limited_in_size() {
     // A 128th of it is 4 MiB.
