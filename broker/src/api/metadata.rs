@@ -2,9 +2,9 @@
 //! v0 an empty list means all topics, from v1 on null does · v4 the client may forbid creation ·
 //! v5 offline replicas · v7 leader epochs · v8 authorized operations (KIP-430) · v10 topic ids
 //! (KIP-516), to be asked for from v12 on · v13 an error for the whole answer (KIP-1102).
-//! Differs from Kafka: a topic that the request creates is in the answer at once; topics asked for by
-//! name and by id in one request are all answered; the controller is the broker that leads the
-//! metadata quorum, where Kafka names any broker.
+//! Differs from Kafka: of a topic that cannot be created the answer says why; topics asked for by name
+//! and by id in one request are all answered; the controller is the broker that leads the metadata
+//! quorum, where Kafka names any broker.
 
 use std::collections::BTreeSet;
 
@@ -38,14 +38,14 @@ pub(super) async fn handle(
         return malformed(topics);
     }
     let creates = ctx.config.log.auto_create_topics && request.allow_auto_topic_creation;
-    let failed = match &asked {
+    let missing = match &asked {
         Some(topics) if creates => create_missing(ctx, topics).await,
         _ => Vec::new(),
     };
     let image = ctx.controller.image();
     let mut topics = match asked {
         None => image.topics().map(|topic| found(ctx, call.version, &image, topic)).collect(),
-        Some(topics) => look_up(ctx, call.version, &image, &topics, &failed),
+        Some(topics) => look_up(ctx, call.version, &image, &topics, &missing),
     };
     if request.include_topic_authorized_operations {
         // Nobody is authorized to do anything with an id that no topic has.
@@ -83,7 +83,10 @@ fn malformed(topics: &[MetadataRequestTopic]) -> MetadataResponse {
     MetadataResponse { topics, controller_id: -1, ..Default::default() }
 }
 
-/// Creates the topics that do not exist; says which could not be created, and why.
+/// Creates the topics that do not exist, and says what each is answered with.
+///
+/// As in Kafka, a new topic is there for the next request only: who deletes a topic and then looks
+/// for it is to find it gone, though looking creates it again.
 async fn create_missing(
     ctx: &Context,
     topics: &[MetadataRequestTopic],
@@ -110,10 +113,12 @@ async fn create_missing(
     match created {
         Ok(created) => created
             .into_iter()
-            .filter_map(|(name, created)| match created {
-                // Another client was faster.
-                Ok(_) | Err(CreateTopicError::Exists { .. }) => None,
-                Err(error) => Some((name, error.code())),
+            .map(|(name, created)| match created {
+                // Where it exists, another client was faster.
+                Ok(_) | Err(CreateTopicError::Exists { .. }) => {
+                    (name, ErrorCode::UnknownTopicOrPartition)
+                }
+                Err(error) => (name, error.code()),
             })
             .collect(),
         // The client asks again, and by then there may be a controller.
@@ -126,12 +131,13 @@ fn look_up(
     version: i16,
     image: &MetadataImage,
     topics: &[MetadataRequestTopic],
-    failed: &[(String, ErrorCode)],
+    missing: &[(String, ErrorCode)],
 ) -> Vec<MetadataResponseTopic> {
     let mut answers = Vec::new();
     let mut answered = BTreeSet::new();
     for topic in topics {
-        let by_name = || topic.name.as_deref().and_then(|name| image.topic(name));
+        let was_there = |name: &&str| !missing.iter().any(|(missing, _)| missing == name);
+        let by_name = || topic.name.as_deref().filter(was_there).and_then(|name| image.topic(name));
         let is_named = topic.topic_id.is_zero();
         let found_topic = if is_named { by_name() } else { image.topic_by_id(topic.topic_id) };
         let key = match found_topic {
@@ -145,7 +151,7 @@ fn look_up(
             Some(found_topic) => found(ctx, version, image, found_topic),
             None if is_named => {
                 let name = topic.name.as_deref().unwrap_or_default();
-                unknown(Some(name.to_owned()), Uuid::ZERO, why_missing(name, failed))
+                unknown(Some(name.to_owned()), Uuid::ZERO, why_missing(name, missing))
             }
             None => unknown(None, topic.topic_id, ErrorCode::UnknownTopicId),
         });
@@ -153,11 +159,11 @@ fn look_up(
     answers
 }
 
-fn why_missing(name: &str, failed: &[(String, ErrorCode)]) -> ErrorCode {
+fn why_missing(name: &str, missing: &[(String, ErrorCode)]) -> ErrorCode {
     match check_topic_name(name) {
-        Ok(()) => failed
+        Ok(()) => missing
             .iter()
-            .find(|(failed, _)| failed == name)
+            .find(|(missing, _)| missing == name)
             .map_or(ErrorCode::UnknownTopicOrPartition, |(_, error)| *error),
         Err(error) => error.code(),
     }
