@@ -1,4 +1,5 @@
-//! Topics that clients create by asking for them, over real sockets.
+//! Topics that clients create by asking for them, and the directory that topics lie in, over real
+//! sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +7,11 @@ mod support;
 
 use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::alter_replica_log_dirs::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
+};
 use flumen_protocol::messages::delete_topics::DeleteTopicsRequest;
+use flumen_protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
 use flumen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use support::{Client, Node, config};
 
@@ -36,5 +41,50 @@ fn a_topic_that_a_request_creates_is_there_for_the_next_one() {
     let request = DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() };
     assert_eq!(client.call(1, &request).responses[0].error_code, 0);
     assert_eq!(ask_for(&mut client, "t"), (ErrorCode::UnknownTopicOrPartition, 0));
+    node.stop();
+}
+
+#[test]
+fn a_replica_moves_to_the_directory_it_is_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    let mut client = node.client();
+    let described = client.call(1, &DescribeLogDirsRequest { topics: None });
+    let own = described.results[0].log_dir.as_str();
+
+    let mut codes = |moves: &[(&str, &str, i32)]| -> Vec<(String, i32, ErrorCode)> {
+        let dirs = moves.iter().map(|(path, topic, partition)| AlterReplicaLogDir {
+            path: (*path).to_owned(),
+            topics: vec![AlterReplicaLogDirTopic {
+                name: (*topic).to_owned(),
+                partitions: vec![*partition],
+            }],
+        });
+        let response = client.call(2, &AlterReplicaLogDirsRequest { dirs: dirs.collect() });
+        let mut codes = Vec::new();
+        for topic in response.results {
+            for partition in topic.partitions {
+                let error = ErrorCode::from_code(partition.error_code);
+                codes.push((topic.topic_name.clone(), partition.partition_index, error));
+            }
+        }
+        codes
+    };
+    let answer = |topic: &str, partition, error| (topic.to_owned(), partition, error);
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    let no_dir = ErrorCode::LogDirNotFound;
+    assert_eq!(codes(&[(own, "t", 0)]), [answer("t", 0, ErrorCode::None)]);
+    assert_eq!(codes(&[("/elsewhere", "t", 0)]), [answer("t", 0, no_dir)]);
+    assert_eq!(codes(&[("/elsewhere", "u", 0)]), [answer("u", 0, no_dir)]);
+    assert_eq!(
+        codes(&[(own, "t", 7), (own, "u", 0)]),
+        [answer("t", 7, unknown), answer("u", 0, unknown)]
+    );
+    // Of two places for one replica, the last counts.
+    let both = codes(&[("/elsewhere", "t", 0), (own, "t", 0)]);
+    assert_eq!(both, [answer("t", 0, ErrorCode::None)]);
+    assert_eq!(codes(&[(own, "t", 0), ("/elsewhere", "t", 0)]), [answer("t", 0, no_dir)]);
+    assert_eq!(codes(&[]), []);
     node.stop();
 }

@@ -9,6 +9,7 @@
 //! is an error code inside it. Only bytes that cannot be decoded close a connection.
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod authorized_operations;
 mod context;
@@ -166,6 +167,7 @@ served_apis! {
     OffsetForLeaderEpoch = 23, 2..=4, offset_for_leader_epoch;
     DescribeConfigs = 32, 1..=4, describe_configs;
     AlterConfigs = 33, 0..=2, alter_configs;
+    AlterReplicaLogDirs = 34, 1..=2, alter_replica_log_dirs;
     DescribeLogDirs = 35, 1..=5, describe_log_dirs;
     CreatePartitions = 37, 0..=3, create_partitions;
     DeleteGroups = 42, 0..=3, delete_groups;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use flumen_protocol::header::RequestHeader;
 use flumen_protocol::messages::alter_configs::AlterConfigsRequest;
+use flumen_protocol::messages::alter_replica_log_dirs::AlterReplicaLogDirsRequest;
 use flumen_protocol::messages::api_versions::ApiVersionsRequest;
 use flumen_protocol::messages::create_partitions::CreatePartitionsRequest;
 use flumen_protocol::messages::create_topics::CreateTopicsRequest;
@@ -81,6 +82,7 @@ const BODIES: &[(ApiKey, Body)] = &[
     (ApiKey::OffsetForLeaderEpoch, nothing::<OffsetForLeaderEpochRequest>),
     (ApiKey::DescribeConfigs, nothing::<DescribeConfigsRequest>),
     (ApiKey::AlterConfigs, nothing::<AlterConfigsRequest>),
+    (ApiKey::AlterReplicaLogDirs, nothing::<AlterReplicaLogDirsRequest>),
     (ApiKey::DescribeLogDirs, nothing::<DescribeLogDirsRequest>),
     (ApiKey::CreatePartitions, nothing::<CreatePartitionsRequest>),
     (ApiKey::DeleteGroups, nothing::<DeleteGroupsRequest>),
