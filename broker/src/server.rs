@@ -25,8 +25,9 @@ use tracing::{info, warn};
 use crate::api::Context;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{
-    BrokerEndpoint, BrokerRegistration, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader,
-    QuorumError, RegisterBrokerError,
+    BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, CONSUMER_OFFSETS, ControlRequest,
+    ControlResponse, Controller, MetadataImage, NotLeader, QuorumError, RegisterBrokerError,
+    StaleBroker, Wants,
 };
 use crate::fetch_session::{FetchSessionCollector, FetchSessions};
 use crate::group::{Groups, LedPartition};
@@ -89,6 +90,9 @@ pub enum StartError {
     /// The cluster does not let this broker in.
     #[error(transparent)]
     Refused(#[from] RegisterBrokerError),
+    /// Another start of this broker took its place meanwhile.
+    #[error(transparent)]
+    Replaced(#[from] StaleBroker),
     /// The data directory is not that of the metadata in it.
     #[error("{path} holds the data of cluster {found}, and its metadata is that of {expected}",
         path = path.display())]
@@ -154,8 +158,9 @@ impl Broker {
         let (data_dir, identity, last_shutdown) = opened.ok_or(StartError::Panicked)??;
         let vfs = Arc::clone(data_dir.vfs());
         let controller = Controller::start(Arc::clone(&config), vfs, seams.clone()).await?;
-        let directory_id = confirm_identity(&data_dir, identity, &config, &controller, &seams)?;
-        register(&controller, &config, &seams, directory_id, addr).await?;
+        let identity = confirm_identity(identity, &data_dir, &config, &controller, &seams)?;
+        let was_clean = last_shutdown.was_clean;
+        register(&controller, &config, &seams, &data_dir, identity, was_clean, addr).await?;
 
         let partitions = Arc::new(Partitions::default());
         let keeper = Arc::new(Keeper::new(
@@ -314,18 +319,17 @@ fn open_data_dir(
     Ok((Arc::new(data_dir), identity, last_shutdown))
 }
 
-/// Compares whose data the directory holds with the metadata in it, or writes it down in a new
-/// directory. Returns the id of the directory.
+/// Compares whose data the directory holds with the metadata in it; a new directory gets an id.
 fn confirm_identity(
-    data_dir: &DataDir,
     identity: Option<Identity>,
+    data_dir: &DataDir,
     config: &BrokerConfig,
     controller: &Controller,
     seams: &Seams,
-) -> Result<Uuid, StartError> {
+) -> Result<Identity, StartError> {
     let cluster_id = controller.image().cluster_id().to_owned();
     match identity {
-        Some(found) if found.cluster_id == cluster_id => Ok(found.directory_id),
+        Some(found) if found.cluster_id == cluster_id => Ok(found),
         Some(found) => Err(StartError::OtherCluster {
             path: data_dir.path().to_owned(),
             found: found.cluster_id,
@@ -333,19 +337,22 @@ fn confirm_identity(
         }),
         None => {
             let directory_id = Uuid::from_bytes(seams.rng.next_bytes16());
-            let identity = Identity { cluster_id, node_id: config.node_id, directory_id };
+            let (node_id, broker_epoch) = (config.node_id, None);
+            let identity = Identity { cluster_id, node_id, directory_id, broker_epoch };
             data_dir.log_dir().write_identity(&identity)?;
-            Ok(directory_id)
+            Ok(identity)
         }
     }
 }
 
-/// Tells the cluster where this broker is.
+/// Tells the cluster where this broker is, notes the epoch it is given, and asks for service.
 async fn register(
     controller: &Controller,
     config: &BrokerConfig,
     seams: &Seams,
-    directory_id: Uuid,
+    data_dir: &DataDir,
+    identity: Identity,
+    was_clean: bool,
     addr: SocketAddr,
 ) -> Result<(), StartError> {
     let endpoints = config.listener.listeners.iter().filter_map(|listener| {
@@ -353,14 +360,32 @@ async fn register(
         let Endpoint { host, port } = endpoint;
         Some(BrokerEndpoint { listener: listener.name.clone(), host, port })
     });
+    let broker_id = config.node_id;
     let registration = BrokerRegistration {
-        broker_id: config.node_id,
+        broker_id,
         incarnation_id: Uuid::from_bytes(seams.rng.next_bytes16()),
-        directories: vec![directory_id],
+        directories: vec![identity.directory_id],
         endpoints: endpoints.collect(),
         rack: config.listener.rack.clone(),
+        previous_epoch: identity.broker_epoch,
+        was_clean,
     };
-    controller.register_broker(registration).await??;
+    let ControlResponse::Registered(registered) =
+        controller.control(ControlRequest::Register(registration)).await?
+    else {
+        unreachable!("an answer is to its question");
+    };
+    let epoch = registered?;
+    // Before anything is written in this epoch.
+    data_dir.log_dir().write_identity(&Identity { broker_epoch: Some(epoch), ..identity })?;
+    let metadata_version = controller.image().version();
+    let beat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants: Wants::Service };
+    let ControlResponse::Heartbeat(answer) =
+        controller.control(ControlRequest::Heartbeat(beat)).await?
+    else {
+        unreachable!("an answer is to its question");
+    };
+    answer?;
     Ok(())
 }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use flumen_broker::config::BrokerConfig;
-use flumen_broker::controller::{BrokerRegistration, Controller, MetadataRecord, TopicReference};
+use flumen_broker::controller::{
+    BrokerHeartbeat, BrokerRegistration, ControlRequest, ControlResponse, Controller, MetadataRecord,
+    TopicReference, Wants,
+};
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::create_topics::CreatableTopic;
 use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches};
@@ -107,8 +110,16 @@ async fn use_all(controller: &Controller) {
         directories: vec![Uuid::from_bytes([2; 16])],
         endpoints: Vec::new(),
         rack: None,
+        previous_epoch: None,
+        was_clean: true,
     };
-    controller.register_broker(broker).await.expect(SOUND).expect("it is the first");
+    let broker_id = broker.broker_id;
+    let registered = controller.control(ControlRequest::Register(broker)).await.expect(SOUND);
+    let ControlResponse::Registered(Ok(epoch)) = registered else { panic!("{registered:?}") };
+    let metadata_version = controller.image().version();
+    let beat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants: Wants::Service };
+    let answer = controller.control(ControlRequest::Heartbeat(beat)).await.expect(SOUND);
+    assert!(matches!(answer, ControlResponse::Heartbeat(Ok(answer)) if !answer.is_fenced));
     for name in ["orders", "payments", "gone"] {
         controller.create_topics(vec![topic(name)], false).await.expect(SOUND);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flumen_broker::controller::records::{
-    ClusterRecord, ConfigRecord, FenceBrokerRecord, NewLeader, PartitionChangeRecord,
+    Assignment, ClusterRecord, ConfigRecord, FenceBrokerRecord, NewLeader, PartitionChangeRecord,
     PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
     UnregisterBrokerRecord,
 };
@@ -148,12 +148,15 @@ pub fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
                 .collect(),
             rack: input.flag().then(|| name(input)),
             fenced: input.flag(),
+            is_leaving: input.flag(),
+            served_epoch: input.flag().then(|| input.edgy_i64()),
         }
         .into(),
         2 => FenceBrokerRecord {
             broker_id: broker(input),
             epoch: input.edgy_i64(),
             fenced: input.flag(),
+            is_leaving: input.flag(),
         }
         .into(),
         3 => UnregisterBrokerRecord { broker_id: broker(input), epoch: input.edgy_i64() }.into(),
@@ -168,6 +171,9 @@ pub fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
             leader: input.flag().then(|| broker(input)),
             leader_epoch: input.edgy_i32(),
             partition_epoch: input.edgy_i32(),
+            adding: brokers(input),
+            removing: brokers(input),
+            last_known_leader: input.flag().then(|| broker(input)),
         }
         .into(),
         7 => PartitionChangeRecord {
@@ -180,6 +186,12 @@ pub fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
             },
             in_sync: input.flag().then(|| brokers(input)),
             eligible: input.flag().then(|| brokers(input)),
+            assignment: input.flag().then(|| Assignment {
+                replicas: brokers(input),
+                directories: ids(input),
+                adding: brokers(input),
+                removing: brokers(input),
+            }),
         }
         .into(),
         8 => RemoveTopicRecord { topic_id: id(input) }.into(),

@@ -72,6 +72,9 @@ pub struct Identity {
     pub node_id: i32,
     /// The directory itself: an empty one put in its place has another id.
     pub directory_id: Uuid,
+    /// The epoch of the newest start that may have written here; Kafka passes this line over. A
+    /// directory that was set back to an older state has an older one than the cluster knows of.
+    pub broker_epoch: Option<i64>,
 }
 
 /// What a clean shutdown left behind.
@@ -206,11 +209,14 @@ impl LogDir {
 
     /// Writes down whose data this is.
     pub fn write_identity(&self, identity: &Identity) -> Result<(), LogDirError> {
-        let Identity { cluster_id, node_id, directory_id } = identity;
-        let text = format!(
+        let Identity { cluster_id, node_id, directory_id, broker_epoch } = identity;
+        let mut text = format!(
             "version={META_VERSION}\ncluster.id={cluster_id}\nnode.id={node_id}\n\
              directory.id={directory_id}\n"
         );
+        if let Some(epoch) = broker_epoch {
+            text += &format!("broker.epoch={epoch}\n");
+        }
         self.write(META_PROPERTIES, text.as_bytes())
     }
 
@@ -308,6 +314,7 @@ fn parse_identity(content: &[u8]) -> Option<Identity> {
         cluster_id: find("cluster.id").filter(|id| !id.is_empty())?.to_owned(),
         node_id: find("node.id")?.parse().ok()?,
         directory_id: find("directory.id")?.parse().ok()?,
+        broker_epoch: find("broker.epoch").map(str::parse).transpose().ok()?,
     })
 }
 

@@ -132,7 +132,7 @@ fn partition_answer(
         replica_nodes: partition.replicas.clone(),
         isr_nodes: partition.in_sync.clone(),
         eligible_leader_replicas: Some(partition.eligible.clone()),
-        last_known_elr: Some(Vec::new()),
+        last_known_elr: Some(partition.last_known_leader.into_iter().collect()),
         offline_replicas: offline.collect(),
     }
 }
@@ -162,6 +162,9 @@ mod tests {
                     leader: Some(1),
                     leader_epoch: 0,
                     partition_epoch: 0,
+                    adding: Vec::new(),
+                    removing: Vec::new(),
+                    last_known_leader: None,
                 };
                 partition.into()
             }));

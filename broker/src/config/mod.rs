@@ -40,7 +40,7 @@ pub use listener::{Endpoint, ListenerConfig, NamedListener};
 pub use log::{CleanerConfig, LogDefaults};
 pub use page::settings_page;
 pub use producer::ProducerConfig;
-pub use replication::{ReplicationConfig, Voter};
+pub use replication::{LeaderBalance, ReplicationConfig, Voter};
 pub use settings::{Layer, Settings};
 pub use source::ConfigSources;
 pub use table::{definitions, find};

@@ -58,6 +58,57 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "The longest time between two metadata snapshots while records are written; 0 for no limit.",
     )
     .valid(Valid::AtLeast(0)),
+    Definition::broker(
+        "broker.session.timeout.ms",
+        Kind::Int,
+        "2500",
+        "How long a broker that is not heard of stays in service. It must get the processor more often \
+         than that, and its disk must answer.",
+    )
+    .valid(Valid::AtLeast(200)),
+    Definition::broker(
+        "broker.heartbeat.interval.ms",
+        Kind::Int,
+        "400",
+        "How often a broker tells the controller that it is alive.",
+    )
+    .valid(Valid::AtLeast(10)),
+    Definition::broker(
+        "replica.lag.time.max.ms",
+        Kind::Long,
+        "2500",
+        "How long a follower may be behind the end of the log before it is no longer in sync.",
+    )
+    .valid(Valid::AtLeast(100)),
+    Definition::broker(
+        "log.sync.timeout.ms",
+        Kind::Long,
+        "1500",
+        "How long a sync may take before the broker asks to be taken out of service, so that others \
+         lead what is on its disk.",
+    )
+    .valid(Valid::AtLeast(100)),
+    Definition::broker(
+        "auto.leader.rebalance.enable",
+        Kind::Boolean,
+        "true",
+        "Gives leaderships back to preferred leaders when they are in sync again.",
+    ),
+    Definition::broker(
+        "leader.imbalance.check.interval.seconds",
+        Kind::Long,
+        "300",
+        "How often leaderships are looked at.",
+    )
+    .valid(Valid::AtLeast(1)),
+    Definition::broker(
+        "leader.imbalance.per.broker.percentage",
+        Kind::Int,
+        "10",
+        "How many of the partitions that prefer a broker, in percent, others may lead before they are \
+         given back.",
+    )
+    .valid(Valid::Between(0, 100)),
 ];
 
 /// A broker that votes on metadata.
@@ -82,6 +133,25 @@ pub struct ReplicationConfig {
     pub snapshot_bytes: u64,
     /// Time between two snapshots; 0 for no limit.
     pub snapshot_interval_ms: i64,
+    /// How long a broker that is not heard of stays in service.
+    pub session_timeout_ms: u64,
+    /// Time between two heartbeats.
+    pub heartbeat_interval_ms: u64,
+    /// How long a follower may be behind.
+    pub lag_time_max_ms: u64,
+    /// How long a sync may take.
+    pub sync_timeout_ms: u64,
+    /// How leaderships are balanced; `None`: they are not.
+    pub leader_balance: Option<LeaderBalance>,
+}
+
+/// When leaderships are given back to preferred leaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaderBalance {
+    /// Time between two looks.
+    pub interval_seconds: u64,
+    /// The share of a broker's partitions that others may lead.
+    pub imbalance_percent_max: usize,
 }
 
 impl ReplicationConfig {
@@ -101,6 +171,17 @@ impl ReplicationConfig {
             election_timeout_ms: settings.number("controller.quorum.election.timeout.ms"),
             snapshot_bytes: settings.number("metadata.log.max.record.bytes.between.snapshots"),
             snapshot_interval_ms: settings.number("metadata.log.max.snapshot.interval.ms"),
+            session_timeout_ms: settings.number("broker.session.timeout.ms"),
+            heartbeat_interval_ms: settings.number("broker.heartbeat.interval.ms"),
+            lag_time_max_ms: settings.number("replica.lag.time.max.ms"),
+            sync_timeout_ms: settings.number("log.sync.timeout.ms"),
+            leader_balance: settings.boolean("auto.leader.rebalance.enable").then(|| {
+                LeaderBalance {
+                    interval_seconds: settings.number("leader.imbalance.check.interval.seconds"),
+                    imbalance_percent_max: settings
+                        .number("leader.imbalance.per.broker.percentage"),
+                }
+            }),
         }
     }
 

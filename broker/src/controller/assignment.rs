@@ -37,6 +37,15 @@ pub enum AssignmentError {
         /// The broker.
         broker_id: i32,
     },
+    /// Only places that are out of service.
+    #[error(
+        "All brokers specified in the manual partition assignment {} are fenced or in controlled \
+         shutdown.", shown(.brokers)
+    )]
+    NobodyActive {
+        /// The places.
+        brokers: Vec<i32>,
+    },
     /// Partitions with different numbers of replicas.
     #[error(
         "The manual partition assignment includes a partition with {count} replica(s), but others \
@@ -82,7 +91,15 @@ pub(super) fn check_assignment(
     if brokers.len() != expected {
         return Err(AssignmentError::Uneven { count: brokers.len(), expected });
     }
+    if !brokers.iter().any(|id| image.is_active(*id)) {
+        return Err(AssignmentError::NobodyActive { brokers: brokers.to_vec() });
+    }
     Ok(brokers.to_vec())
+}
+
+fn shown(brokers: &[i32]) -> String {
+    let brokers: Vec<String> = brokers.iter().map(i32::to_string).collect();
+    format!("[{}]", brokers.join(", "))
 }
 
 /// How often each name stands in a request.

@@ -5,32 +5,42 @@
 
 use flumen_client::connection::Rng;
 use flumen_protocol::Uuid;
+use serde::{Deserialize, Serialize};
 
 use super::create_topics::random_uuid;
 use super::decision::Decision;
-use super::image::MetadataImage;
+use super::image::{BrokerImage, MetadataImage};
+use super::partition_change::changes;
 use super::records::{
-    BrokerEndpoint, ClusterRecord, MetadataRecord, NewLeader, PartitionChangeRecord,
-    RegisterBrokerRecord,
+    BrokerEndpoint, ClusterRecord, FenceBrokerRecord, MetadataRecord, RegisterBrokerRecord,
+    UnregisterBrokerRecord,
 };
+use super::standing::Standing;
+use super::uuid_bytes::{list as uuid_list, one as uuid};
 
 /// A broker that starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerRegistration {
     /// Its node id.
     pub broker_id: i32,
     /// Chosen at random at this start.
+    #[serde(with = "uuid")]
     pub incarnation_id: Uuid,
     /// Its log directories.
+    #[serde(with = "uuid_list")]
     pub directories: Vec<Uuid>,
     /// What clients are told, by listener name.
     pub endpoints: Vec<BrokerEndpoint>,
     /// Where it stands.
     pub rack: Option<String>,
+    /// The epoch that is noted in its directory: that of an earlier start, if there was one.
+    pub previous_epoch: Option<i64>,
+    /// Whether it closed its logs in order when it last stopped.
+    pub was_clean: bool,
 }
 
 /// Why a broker is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum RegisterBrokerError {
     /// Another start of the same id is alive.
     #[error("another broker is registered with the id {broker_id} and still alive")]
@@ -40,69 +50,143 @@ pub enum RegisterBrokerError {
     },
 }
 
-/// Decides on the registration of a broker and gives its epoch.
+/// Decides on the registration of a broker and gives its epoch. It is fenced until it asks for
+/// service.
 ///
 /// `is_alive` says whether the start that is registered now has been heard of recently; a second
 /// one beside it would take its place and its partitions.
 pub(super) fn register_broker(
-    image: &MetadataImage,
+    standing: Standing<'_>,
     broker: &BrokerRegistration,
     is_alive: bool,
 ) -> Decision<Result<i64, RegisterBrokerError>> {
-    if let Some(registered) = image.broker(broker.broker_id) {
+    let broker_id = broker.broker_id;
+    let image = standing.image;
+    let registered = image.broker(broker_id);
+    if let Some(registered) = registered {
         if registered.incarnation_id == broker.incarnation_id {
             return Decision::answer(Ok(registered.epoch));
         }
-        if is_alive && !registered.fenced {
-            let broker_id = broker.broker_id;
+        if is_alive {
             return Decision::answer(Err(RegisterBrokerError::Duplicate { broker_id }));
         }
     }
+    let is_same_disk = registered.is_some_and(|registered| is_same_disk(registered, broker));
+    let standing = standing.with(broker_id, false);
+    let mut records = changes(&standing, |partition, rules, change| {
+        let holds = |set: &[i32]| set.contains(&broker_id);
+        let is_last =
+            partition.in_sync.iter().chain(&partition.eligible).all(|id| *id == broker_id);
+        let has_lost = !is_same_disk || (rules.is_page_cache && !broker.was_clean && !is_last);
+        match holds(&partition.in_sync) || holds(&partition.eligible) {
+            true if has_lost => Some(change.exclude(broker_id)),
+            true => Some(change),
+            false => None,
+        }
+    });
     let epoch = image.next_broker_epoch();
     let registration = RegisterBrokerRecord {
-        broker_id: broker.broker_id,
+        broker_id,
         epoch,
         incarnation_id: broker.incarnation_id,
         directories: broker.directories.clone(),
         endpoints: broker.endpoints.clone(),
         rack: broker.rack.clone(),
-        fenced: false,
+        fenced: true,
+        is_leaving: false,
+        served_epoch: registered.filter(|_| is_same_disk).and_then(|broker| broker.served_epoch),
     };
-    let mut records = vec![registration.into()];
-    records.extend(lead_again(image, broker.broker_id));
+    // Last, so that whoever finds the registration finds what it made necessary as well.
+    records.push(registration.into());
     Decision { records, answer: Ok(epoch) }
 }
 
-/// Elects the broker anew wherever it led, or where nobody leads and it may.
+/// Whether the broker comes with what it had when it was last in service.
 ///
-/// What it holds may end earlier than before it stopped. A new leader epoch lets consumers and
-/// followers that had read further find out.
-fn lead_again(image: &MetadataImage, broker_id: i32) -> impl Iterator<Item = MetadataRecord> {
-    image.topics().flat_map(move |topic| {
-        topic
-            .indexed_partitions()
-            .filter(move |(_, partition)| match partition.leader {
-                Some(leader) => leader == broker_id,
-                None => {
-                    partition.in_sync.contains(&broker_id)
-                        || partition.eligible.contains(&broker_id)
-                }
-            })
-            .map(move |(partition_index, partition)| {
-                let in_sync = if partition.in_sync.contains(&broker_id) {
-                    None
-                } else {
-                    Some(vec![broker_id])
-                };
-                PartitionChangeRecord {
-                    topic_id: topic.id,
-                    partition_index,
-                    leader: NewLeader::Broker(broker_id),
-                    in_sync,
-                    eligible: None,
-                }
-                .into()
-            })
+/// It notes its epoch on the disk before it asks for service. A start that was never in service may
+/// not have come to that, and had nothing to lose, so the epochs since the last service are as good.
+fn is_same_disk(registered: &BrokerImage, broker: &BrokerRegistration) -> bool {
+    let is_known = |previous: i64| {
+        previous <= registered.epoch
+            && registered.served_epoch.is_none_or(|served| previous >= served)
+    };
+    let is_first = registered.served_epoch.is_none();
+    registered.directories == broker.directories && broker.previous_epoch.map_or(is_first, is_known)
+}
+
+/// Decides that a broker is out of service; `None` if that start of it is not registered.
+pub(super) fn fence_broker(standing: Standing<'_>, broker_id: i32, epoch: i64) -> Decision<bool> {
+    let Some(broker) = standing.image.broker(broker_id).filter(|broker| broker.epoch == epoch)
+    else {
+        return Decision::answer(false);
+    };
+    if broker.fenced {
+        return Decision::answer(true);
+    }
+    let standing = standing.with(broker_id, false);
+    let mut records = without(&standing, broker_id);
+    // Last: if only a part is committed, the broker is still to be fenced.
+    let is_leaving = broker.is_leaving;
+    records.push(FenceBrokerRecord { broker_id, epoch, fenced: true, is_leaving }.into());
+    Decision { records, answer: true }
+}
+
+/// Decides that a registered broker is in service.
+pub(super) fn unfence_broker(standing: Standing<'_>, broker: &BrokerImage) -> Vec<MetadataRecord> {
+    let (broker_id, epoch) = (broker.id, broker.epoch);
+    let standing = standing.with(broker_id, true);
+    // First: nobody leads who is not in service. What a part leaves undone, the next balancing does.
+    let record = FenceBrokerRecord { broker_id, epoch, fenced: false, is_leaving: false };
+    let mut records = vec![record.into()];
+    records.extend(changes(&standing, |partition, _, change| {
+        partition.replicas.contains(&broker_id).then_some(change)
+    }));
+    records
+}
+
+/// Decides that a registered broker hands over what it leads, and leaves the in-sync sets in which
+/// others are.
+pub(super) fn begin_leaving(standing: Standing<'_>, broker: &BrokerImage) -> Vec<MetadataRecord> {
+    let (broker_id, epoch) = (broker.id, broker.epoch);
+    let standing = standing.with(broker_id, false);
+    let mut records = without(&standing, broker_id);
+    records.push(FenceBrokerRecord { broker_id, epoch, fenced: false, is_leaving: true }.into());
+    records
+}
+
+/// Why a broker is not removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnregisterBrokerError {
+    /// No such broker.
+    #[error("Broker ID {broker_id} is not currently registered")]
+    Unknown {
+        /// The id.
+        broker_id: i32,
+    },
+}
+
+/// Decides that a broker is gone for good. As in Kafka one that is alive may be removed: it registers
+/// again at its next start.
+pub(super) fn unregister_broker(
+    standing: Standing<'_>,
+    broker_id: i32,
+) -> Decision<Result<(), UnregisterBrokerError>> {
+    let Some(broker) = standing.image.broker(broker_id) else {
+        return Decision::answer(Err(UnregisterBrokerError::Unknown { broker_id }));
+    };
+    let epoch = broker.epoch;
+    let standing = standing.with(broker_id, false);
+    let mut records = without(&standing, broker_id);
+    records.push(UnregisterBrokerRecord { broker_id, epoch }.into());
+    Decision { records, answer: Ok(()) }
+}
+
+/// The changes by which a broker leaves what it leads and is in sync in.
+fn without(standing: &Standing<'_>, broker_id: i32) -> Vec<MetadataRecord> {
+    changes(standing, |partition, _, change| {
+        let is_concerned =
+            partition.leader == Some(broker_id) || partition.in_sync.contains(&broker_id);
+        is_concerned.then_some(change)
     })
 }
 

@@ -1,8 +1,10 @@
 //! Decides on requests to elect leaders.
 
 use super::decision::Decision;
-use super::image::{MetadataImage, PartitionImage};
-use super::records::{MetadataRecord, NewLeader, PartitionChangeRecord};
+use super::image::{PartitionImage, TopicImage};
+use super::partition_change::PartitionChange;
+use super::records::MetadataRecord;
+use super::standing::Standing;
 
 /// Who may become leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,16 +60,16 @@ pub type TopicElections = (String, Vec<(i32, Result<(), ElectionError>)>);
 
 /// Decides on elections in `topics`, or in all of them; then what needs none is left out.
 pub(super) fn elect_leaders(
-    image: &MetadataImage,
+    standing: &Standing<'_>,
     election: ElectionType,
     topics: Option<&[(String, Vec<i32>)]>,
 ) -> Decision<Vec<TopicElections>> {
     let mut decision = Decision::answer(Vec::new());
     let Some(topics) = topics else {
-        for topic in image.topics() {
+        for topic in standing.image.topics() {
             let mut answers = Vec::new();
             for (index, _) in topic.indexed_partitions() {
-                let elected = elect(image, election, &topic.name, index, &mut decision.records);
+                let elected = elect(standing, election, &topic.name, index, &mut decision.records);
                 if elected != Err(ElectionError::NotNeeded) {
                     answers.push((index, elected));
                 }
@@ -79,7 +81,7 @@ pub(super) fn elect_leaders(
     for (topic, partitions) in topics {
         let answers = partitions
             .iter()
-            .map(|index| (*index, elect(image, election, topic, *index, &mut decision.records)))
+            .map(|index| (*index, elect(standing, election, topic, *index, &mut decision.records)))
             .collect();
         decision.answer.push((topic.clone(), answers));
     }
@@ -87,58 +89,46 @@ pub(super) fn elect_leaders(
 }
 
 fn elect(
-    image: &MetadataImage,
+    standing: &Standing<'_>,
     election: ElectionType,
     topic_name: &str,
-    partition_index: i32,
+    index: i32,
     records: &mut Vec<MetadataRecord>,
 ) -> Result<(), ElectionError> {
-    let topic = image
+    let topic = standing
+        .image
         .topic(topic_name)
         .ok_or_else(|| ElectionError::UnknownTopic { topic: topic_name.to_owned() })?;
-    let partition = topic.partition(partition_index).ok_or_else(|| {
-        let (topic, partition) = (topic_name.to_owned(), partition_index);
+    let partition = topic.partition(index).ok_or_else(|| {
+        let (topic, partition) = (topic_name.to_owned(), index);
         ElectionError::UnknownPartition { topic, partition }
     })?;
-    let leader = match election {
-        ElectionType::Preferred => preferred(image, partition)?,
-        ElectionType::Unclean => unclean(image, partition)?,
-    };
-    let in_sync = (!partition.in_sync.contains(&leader)).then(|| vec![leader]);
-    let change = PartitionChangeRecord {
-        topic_id: topic.id,
-        partition_index,
-        leader: NewLeader::Broker(leader),
-        in_sync,
-        eligible: None,
-    };
+    let change = change(standing, election, topic, index, partition)?;
+    let record = change.build().ok_or(ElectionError::NobodyAvailable)?.into();
     // A partition named twice is elected once.
-    if !records.contains(&change.clone().into()) {
-        records.push(change.into());
+    if !records.contains(&record) {
+        records.push(record);
     }
     Ok(())
 }
 
-fn preferred(image: &MetadataImage, partition: &PartitionImage) -> Result<i32, ElectionError> {
-    let first = partition.replicas.first().copied().ok_or(ElectionError::PreferredNotAvailable)?;
-    if partition.leader == Some(first) {
-        Err(ElectionError::NotNeeded)
-    } else if partition.in_sync.contains(&first) && image.is_live(first) {
-        Ok(first)
-    } else {
-        Err(ElectionError::PreferredNotAvailable)
+fn change<'a>(
+    standing: &'a Standing<'a>,
+    election: ElectionType,
+    topic: &'a TopicImage,
+    index: i32,
+    partition: &'a PartitionImage,
+) -> Result<PartitionChange<'a>, ElectionError> {
+    let change = PartitionChange::new(standing, topic, index, partition, standing.rules(topic));
+    match election {
+        ElectionType::Preferred => match partition.replicas.first() {
+            Some(first) if partition.leader == Some(*first) => Err(ElectionError::NotNeeded),
+            Some(first) if partition.in_sync.contains(first) && standing.is_active(*first) => {
+                Ok(change.elect())
+            }
+            _ => Err(ElectionError::PreferredNotAvailable),
+        },
+        ElectionType::Unclean if partition.leader.is_some() => Err(ElectionError::NotNeeded),
+        ElectionType::Unclean => Ok(change.allow_unclean()),
     }
-}
-
-/// The best replica in service: in sync, else eligible (nothing is lost by either), else any.
-fn unclean(image: &MetadataImage, partition: &PartitionImage) -> Result<i32, ElectionError> {
-    if partition.leader.is_some() {
-        return Err(ElectionError::NotNeeded);
-    }
-    [&partition.in_sync, &partition.eligible, &partition.replicas]
-        .into_iter()
-        .flatten()
-        .copied()
-        .find(|id| image.is_live(*id))
-        .ok_or(ElectionError::NobodyAvailable)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flumen_client::connection::Seams;
 use flumen_protocol::messages::create_partitions::CreatePartitionsTopic;
@@ -13,17 +14,20 @@ use flumen_storage::vfs::Vfs;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::brokers::{BrokerRegistration, RegisterBrokerError, found_cluster, register_broker};
+use super::brokers::found_cluster;
 use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs};
+use super::control::{AllocateProducerIdsError, ControlRequest, ControlResponse};
 use super::create_partitions::{CreatePartitionsError, create_partitions};
 use super::create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic, create_topics};
 use super::decision::Decision;
 use super::delete_topics::{DeleteTopicError, TopicReference, delete_topics};
 use super::elections::{ElectionType, TopicElections, elect_leaders};
 use super::image::MetadataImage;
-use super::producer_ids::{NoProducerIds, ProducerIdBlock, allocate_producer_ids};
+use super::producer_ids::ProducerIdBlock;
 use super::quorum::{NotLeader, Published, Quorum, QuorumError, QuorumStatus};
-use super::runtime::{Asked, Decider, QUEUE_SIZE, Question, SnapshotRule};
+use super::runtime::{Asked, Decider, QUEUE_SIZE, Question};
+use super::sessions::BrokerSessions;
+use super::standing::Standing;
 use crate::config::{BrokerConfig, Settings};
 
 /// The metadata of the cluster, and the way to change it.
@@ -32,10 +36,11 @@ use crate::config::{BrokerConfig, Settings};
 /// image, so that whoever is answered finds it there. Cheap to clone.
 #[derive(Clone)]
 pub struct Controller {
-    node_id: i32,
-    config: Arc<BrokerConfig>,
-    seams: Seams,
-    quorum: Arc<Quorum>,
+    pub(super) node_id: i32,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) seams: Seams,
+    pub(super) sessions: Arc<Mutex<BrokerSessions>>,
+    pub(super) quorum: Arc<Quorum>,
     published: Arc<Published>,
     questions: mpsc::Sender<Box<dyn Question>>,
     producer_ids: Arc<Mutex<ProducerIdBlock>>,
@@ -53,9 +58,9 @@ pub enum ProducerIdError {
     /// Nobody can hand out a block now.
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
-    /// There are none left.
+    /// The controller refuses.
     #[error(transparent)]
-    Exhausted(#[from] NoProducerIds),
+    Refused(#[from] AllocateProducerIdsError),
 }
 
 /// Starting and stopping.
@@ -89,17 +94,21 @@ impl Controller {
         let replication = &config.replication;
         let quorum = Quorum::start(node_id, replication, dir, vfs, seams.clone()).await?;
         let quorum = Arc::new(quorum);
-        let snapshot_rule = SnapshotRule {
-            bytes: replication.snapshot_bytes,
-            interval_ms: replication.snapshot_interval_ms,
-        };
+        let timeout = Duration::from_millis(replication.session_timeout_ms);
+        let sessions = Arc::new(Mutex::new(BrokerSessions::new(timeout)));
         let (questions, asked) = mpsc::channel(QUEUE_SIZE);
-        let decider = Decider::new(Arc::clone(&quorum), Arc::clone(&seams.clock), snapshot_rule);
+        let decider = Decider::new(
+            Arc::clone(&quorum),
+            Arc::clone(&seams.clock),
+            Arc::clone(&config),
+            Arc::clone(&sessions),
+        );
         drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
         Ok(Self {
             node_id,
             config,
             seams,
+            sessions,
             published: Arc::clone(quorum.published()),
             quorum,
             questions,
@@ -141,6 +150,19 @@ impl Controller {
     #[must_use]
     pub fn leader(&self) -> Option<i32> {
         self.quorum.leader()
+    }
+
+    /// Whether this broker decides.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.quorum.leading_term().is_some()
+    }
+
+    /// Waits until the published image has `version`; for ever, if the controller stops before.
+    pub async fn wait_for(&self, version: i64) {
+        if self.watch().wait_for(|published| *published >= version).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Where the quorum stands.
@@ -246,19 +268,11 @@ impl Controller {
         election: ElectionType,
         topics: Option<Vec<(String, Vec<i32>)>>,
     ) -> Result<Vec<TopicElections>, NotLeader> {
-        self.ask(move |image| elect_leaders(image, election, topics.as_deref())).await
-    }
-
-    /// Lets a broker in and gives its epoch.
-    ///
-    /// # Errors
-    /// [`NotLeader`] when nothing was decided.
-    pub async fn register_broker(
-        &self,
-        broker: BrokerRegistration,
-    ) -> Result<Result<i64, RegisterBrokerError>, NotLeader> {
-        // Brokers of a cluster of one hold the lock of its directory: an earlier start is dead.
-        self.ask(move |image| register_broker(image, &broker, false)).await
+        let config = Arc::clone(&self.config);
+        self.ask(move |image| {
+            elect_leaders(&Standing::new(image, &config), election, topics.as_deref())
+        })
+        .await
     }
 
     /// A producer id that nobody has had.
@@ -270,8 +284,13 @@ impl Controller {
             if let Some(id) = self.producer_ids.lock().next() {
                 return Ok(id);
             }
-            let node_id = self.node_id;
-            let block = self.ask(move |image| allocate_producer_ids(image, node_id)).await??;
+            let broker_id = self.node_id;
+            let broker_epoch = self.image().broker(broker_id).map_or(-1, |broker| broker.epoch);
+            let request = ControlRequest::AllocateProducerIds { broker_id, broker_epoch };
+            let ControlResponse::ProducerIds(block) = self.control(request).await? else {
+                unreachable!("an answer is to its question");
+            };
+            let block = block?;
             let mut current = self.producer_ids.lock();
             // Of two blocks fetched at once the lower is used up first, and the other is lost.
             if current.is_empty() {
@@ -280,7 +299,7 @@ impl Controller {
         }
     }
 
-    async fn ask<A, D>(&self, decide: D) -> Result<A, NotLeader>
+    pub(super) async fn ask<A, D>(&self, decide: D) -> Result<A, NotLeader>
     where
         A: Send + 'static,
         D: FnOnce(&MetadataImage) -> Decision<A> + Send + 'static,

@@ -58,6 +58,10 @@ pub struct BrokerImage {
     pub rack: Option<String>,
     /// Whether it is out of service.
     pub fenced: bool,
+    /// Whether it hands over what it leads, to stop then.
+    pub is_leaving: bool,
+    /// The epoch in which it was last in service, if what it holds is still from there.
+    pub served_epoch: Option<i64>,
 }
 
 impl BrokerImage {
@@ -123,6 +127,20 @@ pub struct PartitionImage {
     pub leader_epoch: i32,
     /// Grows with every change.
     pub partition_epoch: i32,
+    /// Those of the replicas that a reassignment adds.
+    pub adding: Vec<i32>,
+    /// Those of the replicas that it takes away once it is done.
+    pub removing: Vec<i32>,
+    /// While nobody leads: who was the last that did.
+    pub last_known_leader: Option<i32>,
+}
+
+impl PartitionImage {
+    /// Whether replicas are being moved.
+    #[must_use]
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding.is_empty() || !self.removing.is_empty()
+    }
 }
 
 /// Reading.
@@ -149,6 +167,11 @@ impl MetadataImage {
         self.brokers.values().filter(|broker| !broker.fenced)
     }
 
+    /// The brokers in service that are not about to leave, by id.
+    pub fn active_brokers(&self) -> impl Iterator<Item = &Arc<BrokerImage>> {
+        self.live_brokers().filter(|broker| !broker.is_leaving)
+    }
+
     /// The broker `id`, in service or not.
     #[must_use]
     pub fn broker(&self, id: i32) -> Option<&Arc<BrokerImage>> {
@@ -159,6 +182,12 @@ impl MetadataImage {
     #[must_use]
     pub fn is_live(&self, id: i32) -> bool {
         self.brokers.get(&id).is_some_and(|broker| !broker.fenced)
+    }
+
+    /// Whether the broker `id` is in service and stays there: it may lead and come in sync.
+    #[must_use]
+    pub fn is_active(&self, id: i32) -> bool {
+        self.brokers.get(&id).is_some_and(|broker| !broker.fenced && !broker.is_leaving)
     }
 
     /// Larger than the epoch of every broker so far.

@@ -4,22 +4,30 @@
 //! functions of an image, one file per request: they say what to append and what to answer. `runtime`
 //! makes them one after the other and `quorum` keeps them. [`Controller`] is what others see.
 
+mod alter_partitions;
 mod assignment;
 mod brokers;
 mod configs;
+mod control;
 mod create_partitions;
 mod create_topics;
 mod decision;
 mod delete_topics;
 mod elections;
 mod handle;
+mod heartbeats;
 mod image;
+mod partition_change;
 mod placement;
 mod producer_ids;
 mod quorum;
 pub mod records;
 mod runtime;
+mod service;
+mod sessions;
+mod standing;
 mod topic_name;
+mod uuid_bytes;
 
 #[cfg(test)]
 mod testing;
@@ -27,8 +35,13 @@ mod testing;
 mod tests;
 
 pub use assignment::AssignmentError;
-pub use brokers::{BrokerRegistration, RegisterBrokerError};
+pub use brokers::{BrokerRegistration, RegisterBrokerError, UnregisterBrokerError};
 pub use configs::{AlterConfigError, Alteration, ResourceName, Step, TopicConfigError};
+pub use control::{
+    AllocateProducerIdsError, AlterPartitionError, AlterPartitions, BrokerHeartbeat,
+    ControlRequest, ControlResponse, HeartbeatAnswer, InSyncAnswer, InSyncChange, PartitionState,
+    StaleBroker, Wants,
+};
 pub use create_partitions::CreatePartitionsError;
 pub use create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic};
 pub use delete_topics::{DeleteTopicError, TopicReference};

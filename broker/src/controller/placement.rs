@@ -44,7 +44,7 @@ pub(super) fn place(
 /// The brokers in service, ordered so that neighbours stand in different racks.
 fn racks_in_turn(image: &MetadataImage) -> Vec<&BrokerImage> {
     let mut brokers: Vec<(usize, &BrokerImage)> = Vec::new();
-    for broker in image.live_brokers() {
+    for broker in image.active_brokers() {
         let before = brokers.iter().filter(|(_, other)| other.rack == broker.rack).count();
         brokers.push((before, broker));
     }
@@ -76,7 +76,8 @@ fn choose(circle: &[&BrokerImage], width: usize, turn: usize) -> Vec<i32> {
 
 /// The record of a new partition on `replicas`.
 ///
-/// Those in service are in sync, for there is nothing yet to be behind in.
+/// Those in service are in sync, for there is nothing yet to be behind in. Who is about to leave would
+/// only have to go again.
 pub(super) fn new_partition(
     image: &MetadataImage,
     topic_id: Uuid,
@@ -86,7 +87,7 @@ pub(super) fn new_partition(
     let directory = |id: &i32| {
         image.broker(*id).and_then(|broker| broker.directories.first().copied()).unwrap_or_default()
     };
-    let in_sync: Vec<i32> = replicas.iter().copied().filter(|id| image.is_live(*id)).collect();
+    let in_sync: Vec<i32> = replicas.iter().copied().filter(|id| image.is_active(*id)).collect();
     PartitionRecord {
         topic_id,
         partition_index,
@@ -97,6 +98,9 @@ pub(super) fn new_partition(
         replicas,
         leader_epoch: 0,
         partition_epoch: 0,
+        adding: Vec::new(),
+        removing: Vec::new(),
+        last_known_leader: None,
     }
 }
 

@@ -3,6 +3,9 @@
 //! An id is never given twice in the life of a cluster: a block is recorded as gone before it is
 //! used, and what a broker had left of one when it stopped is lost.
 
+use serde::{Deserialize, Serialize};
+
+use super::control::{AllocateProducerIdsError, StaleBroker};
 use super::decision::Decision;
 use super::image::MetadataImage;
 use super::records::ProducerIdsRecord;
@@ -11,7 +14,7 @@ use super::records::ProducerIdsRecord;
 const BLOCK_SIZE: i64 = 1000;
 
 /// Producer ids that one broker may give to producers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProducerIdBlock {
     next: i64,
     end: i64,
@@ -36,20 +39,23 @@ impl Iterator for ProducerIdBlock {
 }
 
 /// All ids have been given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("there are no producer ids left")]
 pub struct NoProducerIds;
 
-/// Decides on a block for a broker.
+/// Decides on a block for a broker, if its registered start asks.
 pub(super) fn allocate_producer_ids(
     image: &MetadataImage,
     broker_id: i32,
-) -> Decision<Result<ProducerIdBlock, NoProducerIds>> {
+    broker_epoch: i64,
+) -> Decision<Result<ProducerIdBlock, AllocateProducerIdsError>> {
+    if image.broker(broker_id).is_none_or(|broker| broker.epoch != broker_epoch) {
+        return Decision::answer(Err(StaleBroker.into()));
+    }
     let next = image.next_producer_id();
     let Some(end) = next.checked_add(BLOCK_SIZE) else {
-        return Decision::answer(Err(NoProducerIds));
+        return Decision::answer(Err(NoProducerIds.into()));
     };
-    let broker_epoch = image.broker(broker_id).map_or(-1, |broker| broker.epoch);
     let record = ProducerIdsRecord { broker_id, broker_epoch, next_producer_id: end };
     Decision { records: vec![record.into()], answer: Ok(ProducerIdBlock { next, end }) }
 }

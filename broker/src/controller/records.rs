@@ -13,6 +13,8 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::uuid_bytes::{list as uuid_list, one as uuid};
+
 /// Declares the record types: their number, version, name and body.
 macro_rules! records {
     ($($(#[$doc:meta])* $number:literal, $version:literal => $name:ident($body:ty);)*) => {
@@ -65,17 +67,17 @@ records! {
     /// The cluster got its id.
     1, 1 => Cluster(ClusterRecord);
     /// A broker started, or started again.
-    2, 1 => RegisterBroker(RegisterBrokerRecord);
-    /// A broker is now in service, or no longer.
-    3, 1 => FenceBroker(FenceBrokerRecord);
+    2, 2 => RegisterBroker(RegisterBrokerRecord);
+    /// A broker is now in service, or no longer, or about to leave.
+    3, 2 => FenceBroker(FenceBrokerRecord);
     /// A broker left for good.
     4, 1 => UnregisterBroker(UnregisterBrokerRecord);
     /// A topic was created; its partitions follow.
     5, 1 => Topic(TopicRecord);
     /// A partition was created.
-    6, 1 => Partition(PartitionRecord);
+    6, 2 => Partition(PartitionRecord);
     /// Leader, in-sync set or replicas of a partition changed.
-    7, 1 => PartitionChange(PartitionChangeRecord);
+    7, 2 => PartitionChange(PartitionChangeRecord);
     /// A topic was deleted with all its partitions and settings.
     8, 1 => RemoveTopic(RemoveTopicRecord);
     /// A setting was set or removed.
@@ -138,6 +140,10 @@ pub struct RegisterBrokerRecord {
     pub rack: Option<String>,
     /// Whether it is not yet in service.
     pub fenced: bool,
+    /// Whether it is about to leave. Set in a snapshot only.
+    pub is_leaving: bool,
+    /// The epoch in which it was last in service, if what it holds is still from there.
+    pub served_epoch: Option<i64>,
 }
 
 /// One address of a broker.
@@ -160,6 +166,8 @@ pub struct FenceBrokerRecord {
     pub epoch: i64,
     /// `true`: out of service.
     pub fenced: bool,
+    /// `true`: it hands over what it leads and stops then.
+    pub is_leaving: bool,
 }
 
 /// See [`MetadataRecord::UnregisterBroker`].
@@ -204,6 +212,12 @@ pub struct PartitionRecord {
     pub leader_epoch: i32,
     /// Grows with every change.
     pub partition_epoch: i32,
+    /// The replicas that a reassignment adds.
+    pub adding: Vec<i32>,
+    /// The replicas that a reassignment takes away once it is done.
+    pub removing: Vec<i32>,
+    /// While nobody leads: who was the last that did.
+    pub last_known_leader: Option<i32>,
 }
 
 /// See [`MetadataRecord::PartitionChange`]. What is `None` stays as it is.
@@ -220,6 +234,31 @@ pub struct PartitionChangeRecord {
     pub in_sync: Option<Vec<i32>>,
     /// The new eligible replicas.
     pub eligible: Option<Vec<i32>>,
+    /// The new replicas.
+    pub assignment: Option<Assignment>,
+}
+
+impl PartitionChangeRecord {
+    /// A change that only raises the epoch of the partition.
+    #[must_use]
+    pub fn of(topic_id: Uuid, partition_index: i32) -> Self {
+        let (leader, in_sync, eligible, assignment) = (NewLeader::Same, None, None, None);
+        Self { topic_id, partition_index, leader, in_sync, eligible, assignment }
+    }
+}
+
+/// Where a partition is, and where a reassignment moves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The brokers that hold it, the preferred leader first.
+    pub replicas: Vec<i32>,
+    /// The directory of each replica, zero while it has not chosen one.
+    #[serde(with = "uuid_list")]
+    pub directories: Vec<Uuid>,
+    /// Those of the replicas that are new.
+    pub adding: Vec<i32>,
+    /// Those of the replicas that go once the new ones are in sync.
+    pub removing: Vec<i32>,
 }
 
 /// Whether a change elects a leader. Every election raises the leader epoch.
@@ -278,32 +317,6 @@ pub struct ProducerIdsRecord {
     pub next_producer_id: i64,
 }
 
-/// Ids are stored as 16 bytes.
-mod uuid {
-    use super::{Deserialize, Deserializer, Serialize, Serializer, Uuid};
-
-    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
-        id.as_bytes().serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D::Error> {
-        <[u8; 16]>::deserialize(from).map(Uuid::from_bytes)
-    }
-}
-
-mod uuid_list {
-    use super::{Deserialize, Deserializer, Serializer, Uuid};
-
-    pub(super) fn serialize<S: Serializer>(ids: &[Uuid], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(ids.iter().map(Uuid::as_bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Uuid>, D::Error> {
-        let ids = Vec::<[u8; 16]>::deserialize(from)?;
-        Ok(ids.into_iter().map(Uuid::from_bytes).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,9 +342,11 @@ mod tests {
                 }],
                 rack: None,
                 fenced: true,
+                is_leaving: true,
+                served_epoch: Some(5),
             }
             .into(),
-            FenceBrokerRecord { broker_id: 1, epoch: 7, fenced: false }.into(),
+            FenceBrokerRecord { broker_id: 1, epoch: 7, fenced: false, is_leaving: true }.into(),
             UnregisterBrokerRecord { broker_id: 1, epoch: 7 }.into(),
             TopicRecord { topic_id: id(3), name: "orders".to_owned() }.into(),
             PartitionRecord {
@@ -344,6 +359,9 @@ mod tests {
                 leader: Some(1),
                 leader_epoch: 4,
                 partition_epoch: 9,
+                adding: vec![2],
+                removing: vec![1],
+                last_known_leader: Some(1),
             }
             .into(),
             PartitionChangeRecord {
@@ -352,8 +370,15 @@ mod tests {
                 leader: NewLeader::Nobody,
                 in_sync: None,
                 eligible: Some(vec![]),
+                assignment: Some(Assignment {
+                    replicas: vec![1, 2],
+                    directories: vec![id(1), Uuid::ZERO],
+                    adding: vec![2],
+                    removing: vec![],
+                }),
             }
             .into(),
+            PartitionChangeRecord::of(id(3), 0).into(),
             RemoveTopicRecord { topic_id: id(3) }.into(),
             ConfigRecord {
                 resource: ConfigResource::Cluster,
@@ -378,6 +403,7 @@ mod tests {
         };
         check(11, 1);
         check(1, 2);
+        check(7, 1);
         check(0, 0);
     }
 

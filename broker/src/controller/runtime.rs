@@ -7,19 +7,29 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flumen_client::connection::Clock;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tracing::info;
 
+use super::brokers::fence_broker;
 use super::decision::Decision;
 use super::image::MetadataImage;
-use super::quorum::{NotLeader, Quorum};
+use super::quorum::{NotLeader, Pending, Quorum};
 use super::records::MetadataRecord;
+use super::sessions::BrokerSessions;
+use super::standing::Standing;
+use crate::config::BrokerConfig;
 
 /// Requests that wait for the task; more wait in their connections.
 pub(super) const QUEUE_SIZE: usize = 1024;
+
+/// How often sessions are looked at: a fraction of the shortest that makes sense.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A request that needs a decision.
 pub(super) trait Question: Send {
@@ -65,17 +75,21 @@ where
 
 /// When to take a snapshot.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct SnapshotRule {
+struct SnapshotRule {
     /// After so many bytes of log.
-    pub(super) bytes: u64,
+    bytes: u64,
     /// After so much time, if anything was written; 0 for never.
-    pub(super) interval_ms: i64,
+    interval_ms: i64,
 }
 
 /// The deciding task.
 pub(super) struct Decider {
     quorum: Arc<Quorum>,
     clock: Arc<dyn Clock>,
+    config: Arc<BrokerConfig>,
+    sessions: Arc<Mutex<BrokerSessions>>,
+    /// The term that the sessions are of.
+    sessions_term: Option<u64>,
     snapshot_rule: SnapshotRule,
     snapshot_size: u64,
     snapshot_ms: i64,
@@ -94,9 +108,17 @@ impl Decider {
     pub(super) fn new(
         quorum: Arc<Quorum>,
         clock: Arc<dyn Clock>,
-        snapshot_rule: SnapshotRule,
+        config: Arc<BrokerConfig>,
+        sessions: Arc<Mutex<BrokerSessions>>,
     ) -> Self {
+        let snapshot_rule = SnapshotRule {
+            bytes: config.replication.snapshot_bytes,
+            interval_ms: config.replication.snapshot_interval_ms,
+        };
         Self {
+            config,
+            sessions,
+            sessions_term: None,
             snapshot_size: 0,
             snapshot_ms: clock.wall_ms(),
             quorum,
@@ -110,10 +132,16 @@ impl Decider {
     /// Decides until nobody can ask any more.
     pub(super) async fn run(mut self, mut questions: mpsc::Receiver<Box<dyn Question>>) {
         let mut on_their_way = FuturesOrdered::new();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 Some(outcome) = on_their_way.next() => self.on_outcome(outcome).await,
+                _ = ticks.tick() => {
+                    let pending = self.on_tick().await;
+                    on_their_way.extend(pending.map(Pending::applied));
+                }
                 question = questions.recv() => {
                     let Some(question) = question else { return };
                     if let Some(pending) = self.on_question(question).await {
@@ -124,10 +152,7 @@ impl Decider {
         }
     }
 
-    async fn on_question(
-        &mut self,
-        mut question: Box<dyn Question>,
-    ) -> Option<super::quorum::Pending> {
+    async fn on_question(&mut self, mut question: Box<dyn Question>) -> Option<Pending> {
         let Ok(ahead) = self.ahead().await else {
             question.finish(Err(NotLeader));
             return None;
@@ -141,20 +166,60 @@ impl Decider {
             }
             return None;
         }
-        for record in &records {
-            ahead.image.replay(record).expect("a decision fits the image it was made on");
-        }
-        match self.quorum.append(records).await {
+        match self.append(records).await {
             Ok(pending) => {
                 self.waiting.push_back(vec![question]);
                 Some(pending)
             }
             Err(error) => {
-                self.ahead = None;
                 question.finish(Err(error));
                 None
             }
         }
+    }
+
+    /// Decides what time decides: which brokers are missed.
+    async fn on_tick(&mut self) -> Option<Pending> {
+        self.quorum.leading_term()?;
+        self.ahead().await.ok()?;
+        let now = self.clock.monotonic();
+        let (overdue, heard) = {
+            let mut sessions = self.sessions.lock();
+            (sessions.overdue(now, TICK), sessions.heard(now))
+        };
+        let mut latest = None;
+        for (broker_id, epoch) in overdue {
+            let image = &self.ahead.as_ref()?.image;
+            if !image
+                .broker(broker_id)
+                .is_some_and(|broker| broker.epoch == epoch && !broker.fenced)
+            {
+                continue;
+            }
+            info!(broker_id, epoch, "a broker is missed and goes out of service");
+            let standing = Standing::new(image, &self.config).heard(&heard);
+            let records = fence_broker(standing, broker_id, epoch).records;
+            if let Some(pending) = latest.replace(self.append(records).await.ok()?) {
+                drop(pending);
+            }
+        }
+        if latest.is_some() {
+            self.waiting.push_back(Vec::new());
+        }
+        latest
+    }
+
+    /// Applies what was decided to the image ahead of the log, and sends it on its way.
+    async fn append(&mut self, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
+        let ahead = self.ahead.as_mut().ok_or(NotLeader)?;
+        for record in &records {
+            ahead.image.replay(record).expect("a decision fits the image it was made on");
+        }
+        let appended = self.quorum.append(records).await;
+        if appended.is_err() {
+            self.ahead = None;
+        }
+        appended
     }
 
     /// The image to decide on, if this broker leads.
@@ -163,6 +228,11 @@ impl Decider {
         if self.ahead.as_ref().is_none_or(|ahead| ahead.term != term) {
             self.quorum.catch_up().await?;
             let image = MetadataImage::clone(&self.quorum.published().image());
+            if self.sessions_term != Some(term) {
+                let brokers = image.brokers().map(|broker| (broker.id, broker.epoch));
+                self.sessions.lock().on_leading(self.clock.monotonic(), brokers);
+                self.sessions_term = Some(term);
+            }
             self.ahead = Some(Ahead { term, image });
         }
         self.ahead.as_mut().ok_or(NotLeader)

@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flumen_client::connection::Rng;
 use flumen_protocol::Uuid;
 
+use super::brokers::BrokerRegistration;
+use super::control::{BrokerHeartbeat, ControlRequest, ControlResponse, Wants};
+use super::handle::Controller;
 use super::image::MetadataImage;
+use super::quorum::NotLeader;
 use super::records::{BrokerEndpoint, MetadataRecord, RegisterBrokerRecord};
 
 /// Numbers that look random and are the same in every run.
@@ -38,6 +42,8 @@ pub(super) fn image_of_brokers(count: usize, racks: &[&str]) -> MetadataImage {
             }],
             rack: racks.get(index).map(|rack| (*rack).to_owned()),
             fenced: false,
+            is_leaving: false,
+            served_epoch: Some(i64::from(broker_id)),
         };
         image.replay(&record.into()).unwrap();
     }
@@ -49,4 +55,33 @@ pub(super) fn replay_all(image: &mut MetadataImage, records: &[MetadataRecord]) 
     for record in records {
         image.replay(record).unwrap();
     }
+}
+
+/// A start of a broker with an empty directory.
+pub(super) fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistration {
+    BrokerRegistration {
+        broker_id,
+        incarnation_id: Uuid::from_bytes([incarnation; 16]),
+        directories: vec![Uuid::from_bytes([100 + u8::try_from(broker_id).unwrap(); 16])],
+        endpoints: Vec::new(),
+        rack: None,
+        previous_epoch: None,
+        was_clean: false,
+    }
+}
+
+/// Brings a broker into service as a start of it does, and gives its epoch.
+pub(super) async fn enter_service(
+    controller: &Controller,
+    registration: BrokerRegistration,
+) -> Result<i64, NotLeader> {
+    let broker_id = registration.broker_id;
+    let answer = controller.control(ControlRequest::Register(registration)).await?;
+    let ControlResponse::Registered(Ok(epoch)) = answer else { panic!("{answer:?}") };
+    let metadata_version = controller.image().version();
+    let beat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants: Wants::Service };
+    let answer = controller.control(ControlRequest::Heartbeat(beat)).await?;
+    let ControlResponse::Heartbeat(Ok(answer)) = answer else { panic!("{answer:?}") };
+    assert!(!answer.is_fenced);
+    Ok(epoch)
 }

@@ -41,9 +41,20 @@ impl DataDir {
 
     /// Takes the marker of a clean shutdown away and reads what it vouches for.
     pub(crate) fn take_last_shutdown(&self) -> Result<LastShutdown, LogDirError> {
-        let was_clean = self.log_dir.take_clean_shutdown()?.is_some();
+        let marker = self.log_dir.take_clean_shutdown()?;
+        let epoch = self.broker_epoch()?;
+        let was_clean = marker.is_some_and(|marker| marker.broker_epoch == epoch);
         let recovery_points = self.log_dir.read_checkpoint(Checkpoint::RecoveryPoints)?;
         Ok(LastShutdown { was_clean, recovery_points: recovery_points.unwrap_or_default() })
+    }
+
+    /// Says that all logs were closed in order by the newest start that wrote here.
+    pub(crate) fn mark_clean_shutdown(&self) -> Result<(), LogDirError> {
+        self.log_dir.mark_clean_shutdown(self.broker_epoch()?)
+    }
+
+    fn broker_epoch(&self) -> Result<Option<i64>, LogDirError> {
+        Ok(self.log_dir.identity()?.and_then(|identity| identity.broker_epoch))
     }
 
     /// Where it is.

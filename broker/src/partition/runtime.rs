@@ -335,7 +335,7 @@ impl Keeper {
             }
         }
         let written = self.write_checkpoints().and_then(|()| match is_clean {
-            true => self.data_dir.log_dir().mark_clean_shutdown(None),
+            true => self.data_dir.mark_clean_shutdown(),
             false => Ok(()),
         });
         if let Err(error) = written {

@@ -38,13 +38,16 @@ fn the_identity_is_written_as_kafka_does_and_read_back() {
     let (_, vfs) = disk();
     let dir = open(&vfs);
     assert_eq!(dir.identity().unwrap(), None);
-    let identity = Identity {
-        cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
-        node_id: 3,
-        directory_id: Uuid::from_bytes([7; 16]),
-    };
-    dir.write_identity(&identity).unwrap();
-    assert_eq!(dir.identity().unwrap(), Some(identity));
+    for broker_epoch in [None, Some(12)] {
+        let identity = Identity {
+            cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
+            node_id: 3,
+            directory_id: Uuid::from_bytes([7; 16]),
+            broker_epoch,
+        };
+        dir.write_identity(&identity).unwrap();
+        assert_eq!(dir.identity().unwrap(), Some(identity));
+    }
 }
 
 #[test]

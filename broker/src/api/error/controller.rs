@@ -7,8 +7,9 @@ use flumen_protocol::ErrorCode;
 use super::WireError;
 use crate::api::decided::Undecided;
 use crate::controller::{
-    AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
-    ElectionError, NotLeader, ProducerIdError, TopicConfigError, TopicNameError,
+    AllocateProducerIdsError, AlterConfigError, AssignmentError, CreatePartitionsError,
+    CreateTopicError, DeleteTopicError, ElectionError, NotLeader, ProducerIdError,
+    TopicConfigError, TopicNameError,
 };
 
 impl WireError for NotLeader {
@@ -133,8 +134,10 @@ impl WireError for ProducerIdError {
     fn code(&self) -> ErrorCode {
         match self {
             // What clients wait for and ask again.
-            Self::NotLeader(_) => ErrorCode::CoordinatorNotAvailable,
-            Self::Exhausted(_) => ErrorCode::UnknownServerError,
+            Self::NotLeader(_) | Self::Refused(AllocateProducerIdsError::Stale(_)) => {
+                ErrorCode::CoordinatorNotAvailable
+            }
+            Self::Refused(AllocateProducerIdsError::Exhausted(_)) => ErrorCode::UnknownServerError,
         }
     }
 }

@@ -108,6 +108,8 @@ impl MetadataImage {
             endpoints: record.endpoints.clone(),
             rack: record.rack.clone(),
             fenced: record.fenced,
+            is_leaving: record.is_leaving,
+            served_epoch: record.served_epoch,
         };
         self.next_broker_epoch = self.next_broker_epoch.max(next_epoch);
         self.brokers.insert(broker.id, Arc::new(broker));
@@ -117,6 +119,10 @@ impl MetadataImage {
     fn replay_fence_broker(&mut self, record: &FenceBrokerRecord) -> Result<(), ReplayError> {
         let broker = self.registered(record.broker_id, record.epoch)?;
         broker.fenced = record.fenced;
+        broker.is_leaving = record.is_leaving;
+        if !record.fenced {
+            broker.served_epoch = Some(record.epoch);
+        }
         Ok(())
     }
 
@@ -168,6 +174,9 @@ impl MetadataImage {
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
+            adding: record.adding.clone(),
+            removing: record.removing.clone(),
+            last_known_leader: record.last_known_leader,
         });
         Ok(())
     }
@@ -191,7 +200,17 @@ impl MetadataImage {
         };
         if let Some(leader) = elected {
             partition.leader_epoch = next_epoch(partition.leader_epoch)?;
+            partition.last_known_leader = match leader {
+                Some(_) => None,
+                None => partition.leader.or(partition.last_known_leader),
+            };
             partition.leader = leader;
+        }
+        if let Some(assignment) = &record.assignment {
+            partition.replicas.clone_from(&assignment.replicas);
+            partition.directories.clone_from(&assignment.directories);
+            partition.adding.clone_from(&assignment.adding);
+            partition.removing.clone_from(&assignment.removing);
         }
         if let Some(in_sync) = &record.in_sync {
             partition.in_sync.clone_from(in_sync);
@@ -266,15 +285,16 @@ mod tests {
             leader: Some(1),
             leader_epoch: i32::MAX,
             partition_epoch: 0,
+            adding: vec![],
+            removing: vec![],
+            last_known_leader: None,
         };
         image.replay(&partition.into()).unwrap();
         let (before, epoch) = (image.clone(), i64::from(i32::MAX));
         let change = PartitionChangeRecord {
-            topic_id,
-            partition_index: 0,
             leader: NewLeader::Nobody,
             in_sync: Some(vec![]),
-            eligible: None,
+            ..PartitionChangeRecord::of(topic_id, 0)
         };
         assert_eq!(image.replay(&change.into()), Err(ReplayError::LastEpoch { epoch }));
         assert_eq!(image, before);

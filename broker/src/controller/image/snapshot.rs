@@ -49,6 +49,8 @@ fn register_broker(broker: &BrokerImage) -> RegisterBrokerRecord {
         endpoints: broker.endpoints.clone(),
         rack: broker.rack.clone(),
         fenced: broker.fenced,
+        is_leaving: broker.is_leaving,
+        served_epoch: broker.served_epoch,
     }
 }
 
@@ -63,6 +65,9 @@ fn partition(topic_id: Uuid, partition_index: i32, partition: &PartitionImage) -
         leader: partition.leader,
         leader_epoch: partition.leader_epoch,
         partition_epoch: partition.partition_epoch,
+        adding: partition.adding.clone(),
+        removing: partition.removing.clone(),
+        last_known_leader: partition.last_known_leader,
     }
 }
 

@@ -3,9 +3,11 @@
 use flumen_protocol::{ErrorCode, Uuid};
 
 use crate::api::error::WireError;
+use crate::config::BrokerConfig;
 use crate::controller::brokers::{
-    BrokerRegistration, RegisterBrokerError, found_cluster, register_broker,
+    BrokerRegistration, RegisterBrokerError, found_cluster, register_broker, unfence_broker,
 };
+use crate::controller::decision::Decision;
 use crate::controller::elections::{ElectionType, elect_leaders};
 use crate::controller::image::MetadataImage;
 use crate::controller::producer_ids::allocate_producer_ids;
@@ -13,16 +15,28 @@ use crate::controller::records::{
     FenceBrokerRecord, NewLeader, PartitionChangeRecord, PartitionRecord, TopicRecord,
     UnregisterBrokerRecord,
 };
-use crate::controller::testing::{Sequence, image_of_brokers, replay_all};
+use crate::controller::standing::Standing;
+use crate::controller::testing::{Sequence, image_of_brokers, registration, replay_all};
 
-fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistration {
-    BrokerRegistration {
-        broker_id,
-        incarnation_id: Uuid::from_bytes([incarnation; 16]),
-        directories: Vec::new(),
-        endpoints: Vec::new(),
-        rack: None,
-    }
+/// Registers on an image of which nothing else is known.
+fn register(
+    image: &MetadataImage,
+    broker: &BrokerRegistration,
+    is_alive: bool,
+) -> Decision<Result<i64, RegisterBrokerError>> {
+    register_broker(Standing::new(image, &BrokerConfig::default()), broker, is_alive)
+}
+
+/// A further start of a registered broker, on the same disk.
+fn restart(image: &MetadataImage, broker_id: i32, incarnation: u8) -> BrokerRegistration {
+    let previous_epoch = image.broker(broker_id).map(|broker| broker.epoch);
+    BrokerRegistration { previous_epoch, ..registration(broker_id, incarnation) }
+}
+
+fn enter(image: &mut MetadataImage, broker_id: i32) {
+    let broker = image.broker(broker_id).unwrap();
+    let records = unfence_broker(Standing::new(image, &BrokerConfig::default()), broker);
+    replay_all(image, &records);
 }
 
 /// Three brokers, and one partition with this leader and this in-sync set.
@@ -39,6 +53,9 @@ fn image(leader: Option<i32>, in_sync: &[i32]) -> MetadataImage {
         leader,
         leader_epoch: 7,
         partition_epoch: 9,
+        adding: Vec::new(),
+        removing: Vec::new(),
+        last_known_leader: None,
     };
     let records = [TopicRecord { topic_id, name: "t".to_owned() }.into(), partition.into()];
     replay_all(&mut image, &records);
@@ -47,7 +64,10 @@ fn image(leader: Option<i32>, in_sync: &[i32]) -> MetadataImage {
 
 fn fence(image: &mut MetadataImage, broker_id: i32) {
     let epoch = image.broker(broker_id).unwrap().epoch;
-    replay_all(image, &[FenceBrokerRecord { broker_id, epoch, fenced: true }.into()]);
+    replay_all(
+        image,
+        &[FenceBrokerRecord { broker_id, epoch, fenced: true, is_leaving: false }.into()],
+    );
 }
 
 #[test]
@@ -55,7 +75,7 @@ fn every_start_gets_a_larger_epoch_even_after_a_broker_left() {
     let mut image = image_of_brokers(2, &[]);
     let mut last = image.broker(2).unwrap().epoch;
     for incarnation in 100..110 {
-        let decision = register_broker(&image, &registration(2, incarnation), false);
+        let decision = register(&image, &registration(2, incarnation), false);
         let epoch = decision.answer.unwrap();
         assert!(epoch > last);
         last = epoch;
@@ -69,38 +89,43 @@ fn every_start_gets_a_larger_epoch_even_after_a_broker_left() {
 
 #[test]
 fn a_second_start_beside_a_living_one_is_refused() {
-    let mut image = image_of_brokers(1, &[]);
+    let image = image_of_brokers(1, &[]);
     let again = registration(1, 77);
-    let refused = register_broker(&image, &again, true);
+    let refused = register(&image, &again, true);
     assert_eq!(refused.answer, Err(RegisterBrokerError::Duplicate { broker_id: 1 }));
     assert!(refused.records.is_empty());
-    assert!(register_broker(&image, &again, false).answer.is_ok());
-    fence(&mut image, 1);
-    assert!(register_broker(&image, &again, true).answer.is_ok());
+    assert!(register(&image, &again, false).answer.is_ok());
     let same = BrokerRegistration {
         incarnation_id: image.broker(1).unwrap().incarnation_id,
         ..registration(1, 0)
     };
-    let known = register_broker(&image, &same, true);
+    let known = register(&image, &same, true);
     assert_eq!((known.answer, known.records.len()), (Ok(1), 0), "a request sent again");
 }
 
 #[test]
-fn a_broker_that_starts_leads_again_under_a_new_epoch() {
-    let mut image = image(Some(1), &[1, 2]);
-    let decision = register_broker(&image, &registration(1, 77), false);
+fn a_start_ends_the_leaderships_of_the_one_before() {
+    let mut image = image(Some(1), &[1]);
+    let decision = register(&image, &restart(&image, 1, 77), false);
     replay_all(&mut image, &decision.records);
     let partition = image.partition("t", 0).unwrap();
-    assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 8));
-    assert_eq!(partition.in_sync, [1, 2]);
-    let decision = register_broker(&image, &registration(3, 77), false);
+    assert_eq!((partition.leader, partition.leader_epoch), (None, 8));
+    assert_eq!(partition.last_known_leader, Some(1));
+    assert_eq!(partition.in_sync, [1], "the last stays in sync");
+    assert!(image.broker(1).unwrap().fenced);
+    enter(&mut image, 1);
+    let partition = image.partition("t", 0).unwrap();
+    assert_eq!((partition.leader, partition.leader_epoch), (Some(1), 9));
+    assert_eq!(partition.last_known_leader, None);
+    let decision = register(&image, &restart(&image, 3, 77), false);
     replay_all(&mut image, &decision.records);
-    assert_eq!(image.partition("t", 0).unwrap().leader_epoch, 8, "it led nothing");
+    assert_eq!(image.partition("t", 0).unwrap().leader_epoch, 9, "it led nothing");
 }
 
 fn elect(image: &mut MetadataImage, election: ElectionType, partition: i32) -> ErrorCode {
     let topics = [("t".to_owned(), vec![partition, partition])];
-    let decision = elect_leaders(image, election, Some(&topics));
+    let config = BrokerConfig::default();
+    let decision = elect_leaders(&Standing::new(image, &config), election, Some(&topics));
     replay_all(image, &decision.records);
     decision.answer[0].1[0].1.code()
 }
@@ -145,12 +170,14 @@ fn an_unclean_election_takes_the_best_replica_there_is() {
 
 #[test]
 fn elections_everywhere_leave_out_what_needs_none() {
+    let config = BrokerConfig::default();
     let image = image(Some(1), &[1]);
-    let all = elect_leaders(&image, ElectionType::Preferred, None);
+    let all = elect_leaders(&Standing::new(&image, &config), ElectionType::Preferred, None);
     assert_eq!(all.answer, [("t".to_owned(), Vec::new())]);
     assert!(all.records.is_empty());
     let asked = [("nope".to_owned(), vec![0]), ("t".to_owned(), vec![9, -1])];
-    let decision = elect_leaders(&image, ElectionType::Preferred, Some(&asked));
+    let decision =
+        elect_leaders(&Standing::new(&image, &config), ElectionType::Preferred, Some(&asked));
     let codes = decision.answer.iter().flat_map(|(_, partitions)| partitions);
     assert!(codes.map(|(_, r)| r.code()).all(|c| c == ErrorCode::UnknownTopicOrPartition));
 }
@@ -159,11 +186,8 @@ fn elections_everywhere_leave_out_what_needs_none() {
 fn a_partition_can_lose_its_leader_and_the_epoch_tells() {
     let mut image = image(Some(1), &[1]);
     let change = PartitionChangeRecord {
-        topic_id: image.topic("t").unwrap().id,
-        partition_index: 0,
         leader: NewLeader::Nobody,
-        in_sync: None,
-        eligible: None,
+        ..PartitionChangeRecord::of(image.topic("t").unwrap().id, 0)
     };
     replay_all(&mut image, &[change.into()]);
     let partition = image.partition("t", 0).unwrap();
@@ -178,7 +202,8 @@ fn producer_id_blocks_never_overlap() {
     let mut image = image_of_brokers(2, &[]);
     let mut seen = Vec::new();
     for broker in [1, 2, 1] {
-        let decision = allocate_producer_ids(&image, broker);
+        let epoch = image.broker(broker).unwrap().epoch;
+        let decision = allocate_producer_ids(&image, broker, epoch);
         replay_all(&mut image, &decision.records);
         seen.extend(decision.answer.unwrap());
     }

@@ -11,7 +11,8 @@ use flumen_storage::vfs::Vfs;
 use flumen_storage::vfs::simulated::{SimulatedDisk, Unsynced};
 
 use crate::config::BrokerConfig;
-use crate::controller::{BrokerRegistration, Controller, TopicReference};
+use crate::controller::testing::{enter_service, registration};
+use crate::controller::{Controller, TopicReference};
 
 fn config() -> Arc<BrokerConfig> {
     let settings = [
@@ -42,14 +43,7 @@ async fn start(disk: &SimulatedDisk) -> Option<Controller> {
 async fn work(disk: &SimulatedDisk, told: &mut Told) -> Option<()> {
     let controller = start(disk).await?;
     told.cluster_id = Some(controller.image().cluster_id().to_owned());
-    let broker = BrokerRegistration {
-        broker_id: 1,
-        incarnation_id: Uuid::ONE,
-        directories: Vec::new(),
-        endpoints: Vec::new(),
-        rack: None,
-    };
-    controller.register_broker(broker).await.ok()?.ok()?;
+    enter_service(&controller, registration(1, 1)).await.ok()?;
     for round in 0..6 {
         let name = format!("t{round}");
         let topic = CreatableTopic {

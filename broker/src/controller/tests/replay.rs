@@ -6,7 +6,10 @@ use flumen_protocol::messages::create_topics::CreatableTopic;
 use proptest::prelude::*;
 
 use crate::config::BrokerConfig;
-use crate::controller::brokers::{BrokerRegistration, found_cluster, register_broker};
+use crate::controller::brokers::{
+    BrokerRegistration, begin_leaving, fence_broker, found_cluster, register_broker,
+    unfence_broker, unregister_broker,
+};
 use crate::controller::configs::{Alteration, ResourceName, Step, alter_configs};
 use crate::controller::create_partitions::create_partitions;
 use crate::controller::create_topics::create_topics;
@@ -15,13 +18,18 @@ use crate::controller::elections::{ElectionType, elect_leaders};
 use crate::controller::image::MetadataImage;
 use crate::controller::producer_ids::allocate_producer_ids;
 use crate::controller::records::MetadataRecord;
-use crate::controller::testing::{Sequence, replay_all};
+use crate::controller::standing::Standing;
+use crate::controller::testing::{Sequence, registration, replay_all};
 
 /// A request, drawn at random.
 #[derive(Debug, Clone)]
 enum Request {
     Found,
-    Register { broker: i32, incarnation: u8 },
+    Register { broker: i32, incarnation: u8, is_known: bool, was_clean: bool },
+    Enter { broker: i32 },
+    Fence { broker: i32 },
+    Leave { broker: i32 },
+    Unregister { broker: i32 },
     Create { topic: u8, partitions: i32, replicas: i16 },
     Delete { topic: u8 },
     Extend { topic: u8, count: i32 },
@@ -33,8 +41,15 @@ enum Request {
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         1 => Just(Request::Found),
-        4 => (1..4_i32, any::<u8>())
-            .prop_map(|(broker, incarnation)| Request::Register { broker, incarnation }),
+        4 => (1..4_i32, any::<u8>(), any::<bool>(), any::<bool>()).prop_map(
+            |(broker, incarnation, is_known, was_clean)| {
+                Request::Register { broker, incarnation, is_known, was_clean }
+            }
+        ),
+        6 => (1..4_i32).prop_map(|broker| Request::Enter { broker }),
+        2 => (1..4_i32).prop_map(|broker| Request::Fence { broker }),
+        1 => (1..4_i32).prop_map(|broker| Request::Leave { broker }),
+        1 => (1..4_i32).prop_map(|broker| Request::Unregister { broker }),
         6 => (0..5_u8, -1..4_i32, -1..4_i16).prop_map(|(topic, partitions, replicas)| {
             Request::Create { topic, partitions, replicas }
         }),
@@ -53,19 +68,33 @@ fn request() -> impl Strategy<Value = Request> {
 
 fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<MetadataRecord> {
     let config = BrokerConfig::default();
+    let standing = || Standing::new(image, &config);
     let name = |topic: &u8| format!("topic.{topic}");
     match request {
         Request::Found => found_cluster(image, rng).records,
-        Request::Register { broker, incarnation } => {
+        Request::Register { broker, incarnation, is_known, was_clean } => {
+            let known = image.broker(*broker).map(|broker| broker.epoch);
             let registration = BrokerRegistration {
-                broker_id: *broker,
-                incarnation_id: Uuid::from_bytes([*incarnation; 16]),
-                directories: vec![Uuid::from_bytes([*incarnation; 16])],
-                endpoints: Vec::new(),
                 rack: (incarnation % 2 == 0).then(|| "rack".to_owned()),
+                previous_epoch: known.filter(|_| *is_known),
+                was_clean: *was_clean,
+                ..registration(*broker, *incarnation)
             };
-            register_broker(image, &registration, false).records
+            register_broker(standing(), &registration, false).records
         }
+        Request::Enter { broker } => {
+            let broker = image.broker(*broker);
+            broker.map_or_else(Vec::new, |broker| unfence_broker(standing(), broker))
+        }
+        Request::Fence { broker } => {
+            let epoch = image.broker(*broker).map_or(-1, |broker| broker.epoch);
+            fence_broker(standing(), *broker, epoch).records
+        }
+        Request::Leave { broker } => {
+            let broker = image.broker(*broker).filter(|broker| !broker.fenced);
+            broker.map_or_else(Vec::new, |broker| begin_leaving(standing(), broker))
+        }
+        Request::Unregister { broker } => unregister_broker(standing(), *broker).records,
         Request::Create { topic, partitions, replicas } => {
             let topic = CreatableTopic {
                 name: name(topic),
@@ -107,9 +136,12 @@ fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<Metad
         Request::Elect { is_preferred } => {
             let election =
                 if *is_preferred { ElectionType::Preferred } else { ElectionType::Unclean };
-            elect_leaders(image, election, None).records
+            elect_leaders(&standing(), election, None).records
         }
-        Request::ProducerIds => allocate_producer_ids(image, 1).records,
+        Request::ProducerIds => {
+            let epoch = image.broker(1).map_or(-1, |broker| broker.epoch);
+            allocate_producer_ids(image, 1, epoch).records
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use flumen_protocol::messages::create_topics::CreatableTopic;
 use flumen_storage::vfs::{RealDisk, Vfs};
 
 use crate::config::BrokerConfig;
+use crate::controller::testing::{enter_service, registration};
 use crate::controller::{BrokerRegistration, Controller, CreateTopicError, TopicReference};
 
 fn config(dir: &Path) -> Arc<BrokerConfig> {
@@ -25,14 +26,10 @@ async fn start(dir: &Path) -> Controller {
 }
 
 async fn register(controller: &Controller) {
-    let broker = BrokerRegistration {
-        broker_id: 1,
-        incarnation_id: Uuid::from_bytes(Seams::real().rng.next_bytes16()),
-        directories: vec![Uuid::ONE],
-        endpoints: Vec::new(),
-        rack: None,
-    };
-    controller.register_broker(broker).await.unwrap().unwrap();
+    let known = controller.image().broker(1).map(|broker| broker.epoch);
+    let incarnation_id = Uuid::from_bytes(Seams::real().rng.next_bytes16());
+    let broker = BrokerRegistration { incarnation_id, previous_epoch: known, ..registration(1, 0) };
+    enter_service(controller, broker).await.unwrap();
 }
 
 fn topic(name: &str) -> CreatableTopic {
@@ -74,7 +71,7 @@ async fn a_restart_keeps_everything_but_the_epochs() {
     assert!(after.broker(1).unwrap().epoch > before.broker(1).unwrap().epoch);
     let epoch =
         |image: &crate::controller::MetadataImage| image.partition("kept", 0).unwrap().leader_epoch;
-    assert_eq!(epoch(&after), epoch(&before) + 1, "the leader is another start of the broker");
+    assert_eq!(epoch(&after), epoch(&before) + 2, "its start ended, and another leads");
     assert!(controller.next_producer_id().await.unwrap() > producer_id);
     assert!(after.version() > before.version());
     controller.shutdown().await;

@@ -1,0 +1,202 @@
+//! The rules by which a partition changes: every decision about leaders, in-sync sets and replicas
+//! ends here.
+//!
+//! - Who is not in service leaves the in-sync set while somebody in it is; the last ones stay, for
+//!   they have what was acknowledged (R13).
+//! - Who leaves while fewer than `min.insync.replicas` remain becomes eligible: nothing is committed
+//!   below that number, so it keeps having everything. It is forgotten when there are enough again.
+//! - A leader is in the in-sync set and in service. A new one comes from that set, else from the
+//!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12).
+//! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16).
+
+use super::image::{PartitionImage, TopicImage};
+use super::records::{Assignment, MetadataRecord, NewLeader, PartitionChangeRecord};
+use super::standing::{Rules, Standing};
+
+/// A change of one partition that is being put together.
+pub(super) struct PartitionChange<'a> {
+    standing: &'a Standing<'a>,
+    topic: &'a TopicImage,
+    index: i32,
+    partition: &'a PartitionImage,
+    rules: Rules,
+    in_sync: Vec<i32>,
+    eligible: Vec<i32>,
+    assignment: Assignment,
+    /// Who has lost what it had, and must not be kept as eligible.
+    excluded: Option<i32>,
+    must_elect: bool,
+    allows_unclean: bool,
+}
+
+/// The records of all partitions in which `concerns` begins a change, and the change comes to something.
+pub(super) fn changes<'a>(
+    standing: &'a Standing<'a>,
+    concerns: impl Fn(&PartitionImage, Rules, PartitionChange<'a>) -> Option<PartitionChange<'a>>,
+) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    for topic in standing.image.topics() {
+        let rules = standing.rules(topic);
+        for (index, partition) in topic.indexed_partitions() {
+            let change = PartitionChange::new(standing, topic, index, partition, rules);
+            let change = concerns(partition, rules, change);
+            records.extend(change.and_then(PartitionChange::build).map(MetadataRecord::from));
+        }
+    }
+    records
+}
+
+impl<'a> PartitionChange<'a> {
+    pub(super) fn new(
+        standing: &'a Standing<'a>,
+        topic: &'a TopicImage,
+        index: i32,
+        partition: &'a PartitionImage,
+        rules: Rules,
+    ) -> Self {
+        Self {
+            standing,
+            topic,
+            index,
+            partition,
+            rules,
+            in_sync: partition.in_sync.clone(),
+            eligible: partition.eligible.clone(),
+            assignment: Assignment {
+                replicas: partition.replicas.clone(),
+                directories: partition.directories.clone(),
+                adding: partition.adding.clone(),
+                removing: partition.removing.clone(),
+            },
+            excluded: None,
+            must_elect: false,
+            allows_unclean: rules.allows_unclean,
+        }
+    }
+
+    /// Proposes an in-sync set.
+    pub(super) fn in_sync(mut self, in_sync: Vec<i32>) -> Self {
+        self.in_sync = in_sync;
+        self
+    }
+
+    /// Takes a replica out of every set, were it the last: it has lost what it had (R11).
+    pub(super) fn exclude(mut self, broker_id: i32) -> Self {
+        self.in_sync.retain(|id| *id != broker_id);
+        self.eligible.retain(|id| *id != broker_id);
+        self.excluded = Some(broker_id);
+        self
+    }
+
+    /// Has the leader elected anew though it may go on.
+    pub(super) fn elect(mut self) -> Self {
+        self.must_elect = true;
+        self
+    }
+
+    /// Lets any replica lead when no better is there, whatever the topic says.
+    pub(super) fn allow_unclean(mut self) -> Self {
+        self.allows_unclean = true;
+        self
+    }
+
+    /// The record, if there is anything to change.
+    pub(super) fn build(mut self) -> Option<PartitionChangeRecord> {
+        self.drop_absent();
+        self.complete_reassignment();
+        let (leader, is_unclean) = self.choose_leader();
+        self.choose_eligible(is_unclean);
+        let unless = |is_same: bool, value: Vec<i32>| (!is_same).then_some(value);
+        let before = self.partition;
+        let record = PartitionChangeRecord {
+            topic_id: self.topic.id,
+            partition_index: self.index,
+            leader,
+            in_sync: unless(self.in_sync == before.in_sync, self.in_sync),
+            eligible: unless(self.eligible == before.eligible, self.eligible),
+            assignment: (self.assignment.replicas != before.replicas
+                || self.assignment.adding != before.adding
+                || self.assignment.removing != before.removing)
+                .then_some(self.assignment),
+        };
+        let is_change = record != PartitionChangeRecord::of(self.topic.id, self.index);
+        is_change.then_some(record)
+    }
+
+    fn drop_absent(&mut self) {
+        let standing = self.standing;
+        if self.in_sync.iter().any(|id| standing.is_present(*id)) {
+            self.in_sync.retain(|id| standing.is_active(*id));
+        }
+    }
+
+    fn min_in_sync(&self) -> usize {
+        self.rules.min_in_sync(self.assignment.replicas.len())
+    }
+
+    /// Takes the old replicas away once the new ones are in sync.
+    fn complete_reassignment(&mut self) {
+        let Assignment { replicas, directories, adding, removing } = &self.assignment;
+        if adding.is_empty() && removing.is_empty() {
+            return;
+        }
+        let stays = |id: &i32| !removing.contains(id);
+        let kept: Vec<i32> = self.in_sync.iter().copied().filter(stays).collect();
+        let (replicas, directories): (Vec<i32>, Vec<_>) =
+            replicas.iter().zip(directories).filter(|(id, _)| stays(id)).unzip();
+        let needed = self.rules.min_in_sync(replicas.len()).min(self.in_sync.len());
+        let is_done = adding.iter().all(|id| kept.contains(id))
+            && kept.len() >= needed
+            && kept.iter().any(|id| self.standing.is_active(*id));
+        if is_done {
+            self.in_sync = kept;
+            self.eligible.retain(|id| replicas.contains(id));
+            let (adding, removing) = (Vec::new(), Vec::new());
+            self.assignment = Assignment { replicas, directories, adding, removing };
+        }
+    }
+
+    fn choose_leader(&mut self) -> (NewLeader, bool) {
+        let standing = self.standing;
+        let may_lead = |id: &i32| standing.is_active(*id);
+        let now = self.partition.leader;
+        let goes_on = now.is_some_and(|id| self.in_sync.contains(&id) && may_lead(&id));
+        if goes_on && !self.must_elect {
+            return (NewLeader::Same, false);
+        }
+        let first_of = |set: &[i32]| {
+            let mut replicas = self.assignment.replicas.iter().copied();
+            replicas.find(|id| set.contains(id) && may_lead(id))
+        };
+        if let Some(leader) = first_of(&self.in_sync) {
+            return (NewLeader::Broker(leader), false);
+        }
+        if let Some(leader) = first_of(&self.eligible) {
+            self.in_sync = vec![leader];
+            return (NewLeader::Broker(leader), false);
+        }
+        if self.allows_unclean {
+            let last = self.partition.last_known_leader.or(now);
+            let last = last.filter(|id| self.assignment.replicas.contains(id) && may_lead(id));
+            if let Some(leader) = last.or_else(|| first_of(&self.assignment.replicas)) {
+                self.in_sync = vec![leader];
+                return (NewLeader::Broker(leader), true);
+            }
+        }
+        (if now.is_some() { NewLeader::Nobody } else { NewLeader::Same }, false)
+    }
+
+    fn choose_eligible(&mut self, is_unclean: bool) {
+        if is_unclean || self.in_sync.len() >= self.min_in_sync() {
+            self.eligible.clear();
+            return;
+        }
+        for id in &self.partition.in_sync {
+            if !self.eligible.contains(id) && self.excluded != Some(*id) {
+                self.eligible.push(*id);
+            }
+        }
+        let Self { in_sync, assignment, eligible, .. } = self;
+        eligible.retain(|id| !in_sync.contains(id) && assignment.replicas.contains(id));
+    }
+}
