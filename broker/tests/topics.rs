@@ -38,7 +38,8 @@ fn a_topic_that_a_request_creates_is_there_for_the_next_one() {
     assert_eq!(ask_for(&mut client, "t"), (ErrorCode::None, 2));
 
     // Whoever deletes a topic and looks for it finds that it is gone.
-    let request = DeleteTopicsRequest { topic_names: vec!["t".to_owned()], ..Default::default() };
+    let topic_names = vec!["t".to_owned()];
+    let request = DeleteTopicsRequest { topic_names, timeout_ms: 10_000, ..Default::default() };
     assert_eq!(client.call(1, &request).responses[0].error_code, 0);
     assert_eq!(ask_for(&mut client, "t"), (ErrorCode::UnknownTopicOrPartition, 0));
     node.stop();
