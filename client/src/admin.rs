@@ -9,14 +9,18 @@ mod cluster;
 mod configs;
 mod groups;
 mod offsets;
+mod quorum;
+mod replicas;
 mod topics;
 
 use flumen_protocol::{ApiKey, ErrorCode, Request};
 
-pub use cluster::{ClusterDescription, LogDir, LogDirReplica, Quorum, QuorumReplica};
+pub use cluster::{ClusterDescription, LogDir, LogDirReplica};
 pub use configs::{ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, ConfigSynonym};
 pub use groups::{GroupDescription, GroupListing, GroupMember};
 pub use offsets::{Isolation, ListedOffset, OffsetSpec};
+pub use quorum::{Quorum, QuorumReplica, VoterListener};
+pub use replicas::{Election, PartitionOutcomes, PartitionReplicas, Reassignment};
 pub use topics::{CreatedTopic, NewTopic};
 
 pub use crate::commits::{CommittedOffset, OffsetToCommit};

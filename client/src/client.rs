@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::cluster::{Broker, Cluster, LeaderHint, Topic, Topics};
 use crate::config::{ClientBuilder, ClientConfig};
-use crate::connection::{Call, Connection, ConnectionOptions, Seams};
+use crate::connection::{AsRequest, Call, Connection, ConnectionOptions, Seams};
 use crate::connections::Connections;
 use crate::error::Error;
 use crate::metadata::Metadata;
@@ -190,12 +190,20 @@ impl Client {
 
     /// Asks any broker, another one after each failure to reach one.
     pub async fn ask_any<R: Request + Sync>(&self, request: &R) -> Result<R::Response, Error> {
+        self.ask_any_with(|_version| request).await
+    }
+
+    /// Asks any broker what depends on the version both sides speak.
+    pub(crate) async fn ask_any_with<R: Request, B: AsRequest<R>>(
+        &self,
+        build: impl Fn(i16) -> B + Send + Sync,
+    ) -> Result<R::Response, Error> {
         let mut retry = self.retry();
         let mut number = self.seams().rng.next_u64() >> 1;
         loop {
             let outcome = async {
                 let connection = self.connection_to_any(number)?;
-                Ok(connection.send(request, Call::default()).await?)
+                Ok(connection.start(Call::default(), &build).await?.await?)
             };
             match outcome.await {
                 Ok(response) => return Ok(response),

@@ -1,20 +1,16 @@
-//! The cluster itself: its brokers, its quorum, its disks.
+//! The cluster itself: its brokers and their disks.
 
 use std::collections::BTreeMap;
 
 use flumen_protocol::ApiKey;
-use flumen_protocol::messages::describe_cluster::DescribeClusterRequest;
+use flumen_protocol::messages::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest};
 use flumen_protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
-use flumen_protocol::messages::describe_quorum::{
-    DescribeQuorumRequest, PartitionData, ReplicaState, TopicData,
-};
+use flumen_protocol::messages::unregister_broker::UnregisterBrokerRequest;
 
-use super::{Admin, incomplete};
+use super::Admin;
 use crate::cluster::{Broker, TopicPartition};
+use crate::connection::Owned;
 use crate::error::Error;
-
-/// The topic under which the quorum's log is described.
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// A cluster and its brokers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,36 +19,10 @@ pub struct ClusterDescription {
     pub cluster_id: String,
     /// The broker to ask for changes, if one is known.
     pub controller_id: Option<i32>,
-    /// The brokers that are up.
+    /// The brokers in service.
     pub brokers: Vec<Broker>,
-}
-
-/// The state of the metadata quorum.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quorum {
-    /// The voter that leads.
-    pub leader_id: i32,
-    /// The epoch since which it does.
-    pub leader_epoch: i32,
-    /// The offset up to which the log is committed.
-    pub high_watermark: i64,
-    /// Those who vote.
-    pub voters: Vec<QuorumReplica>,
-    /// Those who only listen.
-    pub observers: Vec<QuorumReplica>,
-}
-
-/// A copy of the metadata log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuorumReplica {
-    /// The node that has it.
-    pub id: i32,
-    /// Where it ends.
-    pub log_end_offset: i64,
-    /// When it last asked for more, in milliseconds since the Unix epoch, if known.
-    pub last_fetch_timestamp: Option<i64>,
-    /// When it last had everything, in milliseconds since the Unix epoch, if known.
-    pub last_caught_up_timestamp: Option<i64>,
+    /// The brokers that are registered and out of service, where brokers tell (KIP-1073).
+    pub fenced: Vec<Broker>,
 }
 
 /// A data directory of a broker.
@@ -82,39 +52,32 @@ pub struct LogDirReplica {
 impl Admin {
     /// The cluster and its brokers.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        let response = self.client.ask_any(&DescribeClusterRequest::default()).await?;
+        let question = |version| {
+            let include_fenced_brokers = version >= 2;
+            Owned(DescribeClusterRequest { include_fenced_brokers, ..Default::default() })
+        };
+        let response = self.client.ask_any_with(question).await?;
         Error::check(ApiKey::DescribeCluster, response.error_code, response.error_message)?;
-        let brokers = response.brokers.into_iter().map(|broker| Broker {
-            id: broker.broker_id,
-            host: broker.host,
-            port: broker.port,
-            rack: broker.rack,
-        });
+        let (mut brokers, mut fenced) = (Vec::new(), Vec::new());
+        for described in response.brokers {
+            let DescribeClusterBroker { broker_id: id, host, port, rack, is_fenced } = described;
+            let listed = if is_fenced { &mut fenced } else { &mut brokers };
+            listed.push(Broker { id, host, port, rack });
+        }
         Ok(ClusterDescription {
             cluster_id: response.cluster_id,
             controller_id: Some(response.controller_id).filter(|id| *id >= 0),
-            brokers: brokers.collect(),
+            brokers,
+            fenced,
         })
     }
 
-    /// The metadata quorum.
-    pub async fn describe_quorum(&self) -> Result<Quorum, Error> {
-        let partitions = vec![PartitionData { partition_index: 0 }];
-        let topic = TopicData { topic_name: METADATA_TOPIC.to_owned(), partitions };
-        let request = DescribeQuorumRequest { topics: vec![topic] };
-        let response = self.client.ask_any(&request).await?;
-        let api = ApiKey::DescribeQuorum;
-        Error::check(api, response.error_code, response.error_message)?;
-        let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
-        let partition = partition.ok_or_else(|| incomplete(api, METADATA_TOPIC))?;
-        Error::check(api, partition.error_code, partition.error_message)?;
-        Ok(Quorum {
-            leader_id: partition.leader_id,
-            leader_epoch: partition.leader_epoch,
-            high_watermark: partition.high_watermark,
-            voters: partition.current_voters.iter().map(replica_from).collect(),
-            observers: partition.observers.iter().map(replica_from).collect(),
-        })
+    /// Removes a broker that is gone for good from the metadata. One that is still alive registers
+    /// again when it starts next.
+    pub async fn unregister_broker(&self, broker_id: i32) -> Result<(), Error> {
+        let request = UnregisterBrokerRequest { broker_id };
+        let response = self.ask_controller(&request, |response| Some(response.error_code)).await?;
+        Error::check(ApiKey::UnregisterBroker, response.error_code, response.error_message)
     }
 
     /// The data directories of a broker and what they hold.
@@ -143,14 +106,5 @@ impl Admin {
             }
         });
         Ok(dirs.collect())
-    }
-}
-
-fn replica_from(replica: &ReplicaState) -> QuorumReplica {
-    QuorumReplica {
-        id: replica.replica_id,
-        log_end_offset: replica.log_end_offset,
-        last_fetch_timestamp: Some(replica.last_fetch_timestamp).filter(|ms| *ms >= 0),
-        last_caught_up_timestamp: Some(replica.last_caught_up_timestamp).filter(|ms| *ms >= 0),
     }
 }

@@ -292,7 +292,7 @@ impl<R> AsRequest<R> for &R {
 
 /// A request that was made for the occasion.
 #[derive(Debug)]
-struct Owned<R>(R);
+pub(crate) struct Owned<R>(pub(crate) R);
 
 impl<R> AsRequest<R> for Owned<R> {
     fn as_request(&self) -> &R {

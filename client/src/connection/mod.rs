@@ -15,6 +15,7 @@ mod real;
 pub mod seams;
 
 pub use error::ConnectionError;
+pub(crate) use handle::Owned;
 pub use handle::{AsRequest, Call, Connection, ConnectionOptions, Pending};
 pub use seams::{
     BoxFuture, Clock, Listener, Net, ReadHalf, Rng, Seams, Spawn, TaskHandle, Transport, WriteHalf,
