@@ -1,7 +1,7 @@
 //! Whole-cluster simulation: real brokers and real clients on one thread, in virtual time.
 //!
 //! Owns the simulated side of every seam ([`net`], [`clock`], [`rng`], [`spawn`]), the scenarios that
-//! run on them ([`scenario`]), and what must hold in each ([`invariants`]). The simulated disk
+//! run on them ([`scenario`]), and what must hold in each ([`invariants`], [`anomalies`]). The simulated disk
 //! is the storage crate's. A run is a function of its seed:
 //! the same seed gives the same trace, and a failing seed is printed with the command that
 //! replays it.
@@ -12,12 +12,14 @@ compile_error!(
      the workspace, whose .cargo/config.toml sets it, and do not override RUSTFLAGS"
 );
 
+pub mod anomalies;
 pub mod clock;
 pub mod history;
 pub mod invariants;
 pub mod machine;
 pub mod net;
 pub mod node;
+pub mod operations;
 pub mod reader;
 pub mod rng;
 pub mod scenario;
