@@ -1,7 +1,11 @@
 //! What must hold in every run, one file each, as a function of the history.
+//!
+//! Of a cluster more can be said: at every moment ([`live`]), and after it has healed ([`finished`]).
 
 mod acknowledged_survive;
 mod commits_survive;
+pub mod finished;
+pub mod live;
 mod no_duplicates;
 mod observed_is_final;
 mod offsets_are_dense;

@@ -3,54 +3,127 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use flumen_broker::Broker;
+use flumen_broker::api::Context;
 use flumen_broker::config::BrokerConfig;
 use flumen_storage::vfs::SimulatedDisk;
 use flumen_storage::vfs::simulated::Unsynced;
 
+use crate::network::{Network, Presence};
 use crate::node::Node;
 
 /// One machine. Clones are the same machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    disk: SimulatedDisk,
+    /// The name by which others reach it.
+    pub host: String,
+    /// What is on it survives as far as it was synced.
+    pub disk: SimulatedDisk,
     config: BrokerConfig,
-    node: Arc<Mutex<Node>>,
+    network: Arc<Network>,
+    process: Arc<Mutex<Process>>,
+}
+
+/// What runs on the machine.
+#[derive(Debug)]
+struct Process {
+    node: Node,
+    /// Counts the starts.
+    boot: u32,
+    context: Option<Arc<Context>>,
+    /// Why it ended by itself.
+    ended: Option<String>,
 }
 
 impl Machine {
     /// A machine with an empty disk.
     #[must_use]
-    pub fn new(config: BrokerConfig, seed: u64) -> Self {
-        let node = Arc::new(Mutex::new(Node::new(seed)));
-        Self { disk: SimulatedDisk::new(), config, node }
+    pub fn new(host: &str, config: BrokerConfig, network: &Arc<Network>, seed: u64) -> Self {
+        let node = Node::new(host, Arc::clone(network), seed);
+        let process = Process { node, boot: 0, context: None, ended: None };
+        Self {
+            host: host.to_owned(),
+            disk: SimulatedDisk::new(),
+            config,
+            network: Arc::clone(network),
+            process: Arc::new(Mutex::new(process)),
+        }
     }
 
-    /// Runs the broker from its start until the machine stops.
+    /// Runs the broker until the machine stops it.
     ///
-    /// # Errors
-    /// The broker did not start.
+    /// When the broker ends by itself, [`Machine::ended`] says so, and whoever watches over the machine
+    /// has to stop it: until then its connections stay open.
     pub async fn run(&self) -> turmoil::Result {
-        let node = self.node().clone();
-        let disk = Arc::new(self.disk.mount());
-        let broker = Broker::start_on(self.config.clone(), node.seams(), disk).await?;
-        std::future::pending::<()>().await;
-        drop(broker);
-        Ok(())
+        let node = {
+            let mut process = self.process();
+            process.boot += 1;
+            process.node.clone()
+        };
+        self.network.set_presence(&self.host, Presence::Running);
+        let reason = node.gate.guard(Box::pin(self.serve(&node))).await;
+        self.process().ended = Some(reason);
+        std::future::pending().await
     }
 
-    /// Stops the machine between two polls; its next start is another process.
+    async fn serve(&self, node: &Node) -> String {
+        let disk = Arc::new(self.disk.mount());
+        match Broker::start_on(self.config.clone(), node.seams(), disk).await {
+            Ok(mut broker) => {
+                self.process().context = Some(Arc::clone(broker.context()));
+                let reason = broker.failed().await;
+                self.process().context = None;
+                reason
+            }
+            Err(error) => format!("did not start: {error}"),
+        }
+    }
+
+    /// Stops the process between two polls, and nothing else.
     ///
     /// To be followed by the network simulator's own crash of the host, whose destructors then
     /// find a disk that is already gone.
+    pub fn kill(&self) {
+        self.stop(Presence::Idle, Unsynced::Kept);
+    }
+
+    /// Stops the machine between two polls; its next start is another process. To be followed as a kill
+    /// is.
     pub fn cut_power(&self, unsynced: Unsynced) {
-        let mut node = self.node();
-        node.gate.kill();
-        *node = node.restarted();
-        drop(node);
+        self.stop(Presence::Off, unsynced);
+    }
+
+    fn stop(&self, presence: Presence, unsynced: Unsynced) {
+        let mut process = self.process();
+        process.node.gate.kill();
+        process.node = process.node.restarted();
+        process.ended = None;
+        let context = process.context.take();
+        drop(process);
+        drop(context);
+        self.network.set_presence(&self.host, presence);
         self.disk.crash(unsynced);
     }
 
-    fn node(&self) -> MutexGuard<'_, Node> {
-        self.node.lock().expect("nobody panics while holding the node")
+    /// Why the broker ended by itself, if it did.
+    #[must_use]
+    pub fn ended(&self) -> Option<String> {
+        self.process().ended.clone()
+    }
+
+    /// The seams of the process, to disturb it by.
+    #[must_use]
+    pub fn node(&self) -> Node {
+        self.process().node.clone()
+    }
+
+    /// The parts of the broker, and the number of its start, while it runs.
+    #[must_use]
+    pub fn context(&self) -> Option<(u32, Arc<Context>)> {
+        let process = self.process();
+        Some((process.boot, process.context.clone()?))
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().expect("nobody panics while holding the process")
     }
 }

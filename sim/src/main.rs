@@ -1,70 +1,146 @@
-//! Runs seeds of a scenario: `cargo run --release -p flumen-sim -- --seeds 100`.
+//! Runs seeds of a scenario: `cargo run --release -p flumen-sim -- cluster --seeds 100`.
 //!
 //! A failing seed is printed with the command that replays it, and with it alone.
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use flumen_sim::{invariants, scenario};
 
-/// Runs the simulation of a broker that loses power again and again.
+/// Runs whole brokers and clients in virtual time, and breaks everything around them.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What happens in a run.
+    scenario: Scenario,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many seeds to run.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
+    /// How many brokers; as the seed says if not given.
+    #[arg(long)]
+    brokers: Option<i32>,
+    /// Begins no further seed after so many minutes.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Runs every seed twice and compares what came of it.
     #[arg(long)]
     twice: bool,
-    /// Shows what the broker and the clients say.
+    /// Shows what is done to the brokers, and what they and the clients say.
     #[arg(long)]
     log: bool,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Scenario {
+    /// Some brokers, clients of every kind, and every kind of fault.
+    Cluster,
+    /// One broker that loses power again and again.
+    PowerCuts,
+}
+
+/// What came of a seed.
+#[derive(Debug, Default)]
+struct Summary {
+    trace: String,
+    acknowledged: usize,
+    elapsed: Duration,
+    log: Vec<String>,
+    problems: Vec<String>,
+}
+
 #[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+#[expect(clippy::disallowed_methods, reason = "the time that it may take is that of the caller")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.log {
         tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();
     }
-    let (mut failed, mut acknowledged, mut power_cuts) = (0, 0, 0);
+    let began = Instant::now();
+    let is_late = || arguments.minutes.is_some_and(|m| began.elapsed().as_secs() >= m * 60);
+    let (mut ran, mut failed, mut acknowledged, mut simulated) = (0, 0, 0, Duration::ZERO);
     for seed in arguments.seed..arguments.seed + arguments.seeds {
-        match run(seed, arguments.twice) {
-            Ok(summary) => {
-                acknowledged += summary.0;
-                power_cuts += summary.1;
-            }
-            Err(problems) => {
-                failed += 1;
-                println!("seed {seed} failed: cargo run --release -p flumen-sim -- --seed {seed}");
-                for problem in problems {
-                    println!("  {problem}");
-                }
+        if is_late() {
+            break;
+        }
+        let summary = run(&arguments, seed);
+        ran += 1;
+        acknowledged += summary.acknowledged;
+        simulated += summary.elapsed;
+        if arguments.log {
+            summary.log.iter().for_each(|line| println!("{line}"));
+        }
+        if !summary.problems.is_empty() {
+            failed += 1;
+            let name = arguments.scenario.to_possible_value();
+            let name = name.as_ref().map_or("", |name| name.get_name());
+            let brokers = arguments.brokers.map(|count| format!(" --brokers {count}"));
+            println!(
+                "seed {seed} failed: cargo run --release -p flumen-sim -- {name} --seed {seed}{}",
+                brokers.unwrap_or_default()
+            );
+            for problem in summary.problems {
+                println!("  {problem}");
             }
         }
     }
-    let passed = arguments.seeds - failed;
-    println!("{acknowledged} records acknowledged through {power_cuts} power cuts");
-    println!("{passed} passed, {failed} failed");
+    let hours = simulated.as_secs_f64() / 3600.0;
+    println!("{ran} seeds, {hours:.2} simulated hours, {acknowledged} records acknowledged");
+    println!("{} passed, {failed} failed, in {:.0?}", ran - failed, began.elapsed());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs a seed; gives acknowledged records and power cuts, or what is wrong.
-fn run(seed: u64, twice: bool) -> Result<(usize, u32), Vec<String>> {
-    let history = scenario::power_cuts::run(seed).map_err(|failure| vec![failure.0])?;
-    let mut problems = invariants::violations(&history);
-    if twice {
-        let again = scenario::power_cuts::run(seed).map_err(|failure| vec![failure.0])?;
-        if again.digest() != history.digest() {
-            problems.push("two runs of the seed differ".to_owned());
+/// Runs a seed, twice if asked to. A panic is a problem like others.
+fn run(arguments: &Arguments, seed: u64) -> Summary {
+    let once = || {
+        catch_unwind(|| match arguments.scenario {
+            Scenario::Cluster => cluster(seed, arguments.brokers),
+            Scenario::PowerCuts => power_cuts(seed),
+        })
+        .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()))
+    };
+    let mut summary = once();
+    if arguments.twice {
+        let again = once().trace;
+        let mut lines = summary.trace.lines().zip(again.lines());
+        if let Some((one, other)) = lines.find(|(one, other)| one != other) {
+            summary.problems.push(format!("two runs of the seed differ:\n    {one}\n    {other}"));
         }
     }
-    if problems.is_empty() {
-        Ok((history.acknowledged(), history.power_cuts))
-    } else {
-        Err(problems)
+    summary
+}
+
+fn cluster(seed: u64, brokers: Option<i32>) -> Summary {
+    let brokers = brokers.unwrap_or_else(|| scenario::cluster::brokers_of(seed));
+    match scenario::cluster::run(seed, brokers) {
+        Ok(outcome) => Summary {
+            trace: outcome.trace(),
+            acknowledged: outcome.operations.acknowledged(),
+            elapsed: outcome.elapsed,
+            log: outcome.log,
+            problems: outcome.problems,
+        },
+        Err(failure) => Summary::failed(failure.0),
+    }
+}
+
+fn power_cuts(seed: u64) -> Summary {
+    match scenario::power_cuts::run(seed) {
+        Ok(history) => Summary {
+            trace: format!("{history:#?}"),
+            acknowledged: history.acknowledged(),
+            problems: invariants::violations(&history),
+            ..Summary::default()
+        },
+        Err(failure) => Summary::failed(failure.0),
+    }
+}
+
+impl Summary {
+    fn failed(problem: String) -> Self {
+        Self { problems: vec![problem], ..Self::default() }
     }
 }

@@ -1,4 +1,5 @@
-//! One simulated machine: its clock, its random numbers and the gate in front of its tasks.
+//! One simulated machine: its clock, its random numbers, and the gates in front of its tasks and of
+//! its disk.
 
 use std::sync::Arc;
 
@@ -6,8 +7,9 @@ use flumen_client::connection::Seams;
 
 use crate::clock::SimulatedClock;
 use crate::net::SimulatedNet;
+use crate::network::Network;
 use crate::rng::SeededRng;
-use crate::spawn::{Gate, GatedSpawn};
+use crate::spawn::{DiskSpeed, Gate, GatedSpawn};
 
 /// The seams of one node and the handles by which a scenario disturbs it.
 ///
@@ -18,30 +20,41 @@ pub struct Node {
     pub clock: Arc<SimulatedClock>,
     /// Pauses or kills this node's tasks.
     pub gate: Arc<Gate>,
+    /// Slows or stops what waits for the disk.
+    pub disk_speed: Arc<DiskSpeed>,
+    host: String,
+    network: Arc<Network>,
     rng: Arc<SeededRng>,
 }
 
 impl Node {
-    /// A node whose random numbers follow from `seed`.
+    /// A process on the host of that name, whose random numbers follow from `seed`.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self { clock: Arc::default(), gate: Arc::default(), rng: Arc::new(SeededRng::new(seed)) }
+    pub fn new(host: &str, network: Arc<Network>, seed: u64) -> Self {
+        Self {
+            clock: Arc::default(),
+            gate: Arc::default(),
+            disk_speed: Arc::default(),
+            host: host.to_owned(),
+            network,
+            rng: Arc::new(SeededRng::new(seed)),
+        }
     }
 
     /// The same machine after a restart: a new gate, the clock and the random stream go on.
     #[must_use]
     pub fn restarted(&self) -> Self {
-        Self { gate: Arc::default(), ..self.clone() }
+        Self { gate: Arc::default(), disk_speed: Arc::default(), ..self.clone() }
     }
 
     /// What a broker or a client on this node is given.
     #[must_use]
     pub fn seams(&self) -> Seams {
         Seams {
-            net: Arc::new(SimulatedNet),
+            net: Arc::new(SimulatedNet::new(&self.host, Arc::clone(&self.network))),
             clock: Arc::clone(&self.clock) as _,
             rng: Arc::clone(&self.rng) as _,
-            spawn: Arc::new(GatedSpawn::new(Arc::clone(&self.gate))),
+            spawn: Arc::new(GatedSpawn::new(Arc::clone(&self.gate), Arc::clone(&self.disk_speed))),
         }
     }
 }

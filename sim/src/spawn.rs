@@ -4,11 +4,16 @@
 //! task of a node is therefore wrapped: a paused node's tasks are not polled until it resumes, a
 //! killed node's never again, and what their destructors do later reaches a disk that is already
 //! gone for them.
+//!
+//! What may block on the disk runs inline, as long as the disk is quick. [`DiskSpeed`] makes it wait:
+//! a slow disk finishes later, one that hangs not before it is released. Writes that the kernel would
+//! only keep in memory do not pass here and are as quick as ever.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use flumen_client::connection::{BoxFuture, Spawn, TaskHandle};
 
@@ -53,6 +58,12 @@ impl Gate {
         *self.lock() = State::Killed;
     }
 
+    /// Runs `future` while this gate lets it.
+    #[must_use]
+    pub fn guard<F: Future + Unpin>(self: &Arc<Self>, future: F) -> Gated<F> {
+        Gated { gate: Arc::clone(self), future }
+    }
+
     fn admits(&self, cx: &Context<'_>) -> bool {
         match &mut *self.lock() {
             State::Open => true,
@@ -64,8 +75,40 @@ impl Gate {
         }
     }
 
+    fn is_open(&self) -> bool {
+        matches!(*self.lock(), State::Open)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no task panics while it holds the gate")
+    }
+}
+
+/// How quick the disk of a node is with what waits for it.
+#[derive(Debug, Default)]
+pub struct DiskSpeed {
+    latency: Mutex<Duration>,
+    hang: Arc<Gate>,
+}
+
+impl DiskSpeed {
+    /// Lets everything that waits for the disk take this long.
+    pub fn set_latency(&self, latency: Duration) {
+        *self.latency.lock().expect("nobody panics while holding a number") = latency;
+    }
+
+    /// Lets nothing that waits for the disk finish, until [`DiskSpeed::release`].
+    pub fn hang(&self) {
+        self.hang.pause();
+    }
+
+    /// Lets the disk go on after it hung.
+    pub fn release(&self) {
+        self.hang.resume();
+    }
+
+    fn latency(&self) -> Duration {
+        *self.latency.lock().expect("nobody panics while holding a number")
     }
 }
 
@@ -73,37 +116,50 @@ impl Gate {
 #[derive(Debug)]
 pub struct GatedSpawn {
     gate: Arc<Gate>,
+    disk: Arc<DiskSpeed>,
 }
 
 impl GatedSpawn {
-    /// Tasks started here run while `gate` admits them.
+    /// Tasks started here run while `gate` admits them, and wait for a disk as quick as `disk`.
     #[must_use]
-    pub const fn new(gate: Arc<Gate>) -> Self {
-        Self { gate }
+    pub const fn new(gate: Arc<Gate>, disk: Arc<DiskSpeed>) -> Self {
+        Self { gate, disk }
     }
 }
 
 impl Spawn for GatedSpawn {
     #[expect(clippy::disallowed_methods, reason = "this is the Spawn seam itself")]
     fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle {
-        tokio::spawn(Gated { gate: Arc::clone(&self.gate), future })
+        tokio::spawn(self.gate.guard(future))
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
-        work();
+        let latency = self.disk.latency();
+        if latency.is_zero() && self.disk.hang.is_open() {
+            work();
+            return;
+        }
+        let finished = self.disk.hang.guard(Box::pin(async move { work() }));
+        let waiting = Box::pin(async move {
+            tokio::time::sleep(latency).await;
+            finished.await;
+        });
+        drop(self.spawn("disk", waiting));
     }
 }
 
-struct Gated {
+/// A future that is polled only while its gate is open.
+#[derive(Debug)]
+pub struct Gated<F> {
     gate: Arc<Gate>,
-    future: BoxFuture<'static, ()>,
+    future: F,
 }
 
-impl Future for Gated {
-    type Output = ();
+impl<F: Future + Unpin> Future for Gated<F> {
+    type Output = F::Output;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.gate.admits(cx) { self.future.as_mut().poll(cx) } else { Poll::Pending }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if self.gate.admits(cx) { Pin::new(&mut self.future).poll(cx) } else { Poll::Pending }
     }
 }
 
@@ -113,17 +169,18 @@ mod tests {
 
     use super::*;
 
-    fn poll_once(task: &mut Gated) -> Poll<()> {
+    type Task = Gated<BoxFuture<'static, ()>>;
+
+    fn poll_once(task: &mut Task) -> Poll<()> {
         Pin::new(task).poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn counting_task(gate: &Arc<Gate>, polls: &Arc<AtomicU32>) -> Gated {
+    fn counting_task(gate: &Arc<Gate>, polls: &Arc<AtomicU32>) -> Task {
         let polls = Arc::clone(polls);
-        let future = Box::pin(std::future::poll_fn(move |_| {
+        gate.guard(Box::pin(std::future::poll_fn(move |_| {
             polls.fetch_add(1, Ordering::Relaxed);
             Poll::Pending
-        }));
-        Gated { gate: Arc::clone(gate), future }
+        })))
     }
 
     #[test]
@@ -140,5 +197,33 @@ mod tests {
         step(Gate::resume, 2);
         step(Gate::kill, 2);
         step(Gate::resume, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_hangs_finishes_when_it_is_released() {
+        let disk = Arc::new(DiskSpeed::default());
+        let spawn = GatedSpawn::new(Arc::default(), Arc::clone(&disk));
+        let finished = Arc::new(AtomicU32::new(0));
+        let work = || {
+            let finished = Arc::clone(&finished);
+            Box::new(move || {
+                finished.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let after = async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            finished.load(Ordering::Relaxed)
+        };
+        spawn.blocking(work());
+        assert_eq!(finished.load(Ordering::Relaxed), 1);
+        disk.set_latency(Duration::from_secs(2));
+        spawn.blocking(work());
+        assert_eq!(after(1).await, 1);
+        assert_eq!(after(2).await, 2);
+        disk.hang();
+        spawn.blocking(work());
+        assert_eq!(after(9).await, 2);
+        disk.release();
+        assert_eq!(after(1).await, 3);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use flumen_storage::vfs::simulated::Unsynced;
 use super::Failure;
 use crate::history::{History, Value, Written};
 use crate::machine::Machine;
+use crate::network::Network;
 use crate::node::Node;
 use crate::reader;
 use crate::rng::SeededRng;
@@ -28,6 +30,7 @@ const BATCHES: u64 = 100;
 const RECORDS_PER_BATCH: u64 = 10;
 const GROUP: &str = "readers";
 const BROKER: &str = "broker";
+const CLIENT: &str = "client";
 const ADDRESS: &str = "broker:9092";
 
 /// Longer than any run takes that is not stuck.
@@ -53,7 +56,8 @@ pub fn run(seed: u64) -> Result<History, Failure> {
 /// The run did not come to its end.
 pub fn run_with(seed: u64, durability: &str) -> Result<History, Failure> {
     let rng = SeededRng::new(seed);
-    let machine = Machine::new(broker_config(durability), rng.next_u64());
+    let network = Arc::new(Network::default());
+    let machine = Machine::new(BROKER, broker_config(durability), &network, rng.next_u64());
     let mut sim = turmoil::Builder::new()
         .rng_seed(rng.next_u64())
         .epoch(UNIX_EPOCH + Duration::from_secs(EPOCH_SECONDS))
@@ -67,7 +71,8 @@ pub fn run_with(seed: u64, durability: &str) -> Result<History, Failure> {
         async move { machine.run().await }
     });
     let history = Shared::default();
-    sim.client("client", clients(Node::new(rng.next_u64()), Rc::clone(&history)));
+    let node = Node::new(CLIENT, network, rng.next_u64());
+    sim.client(CLIENT, clients(node, Rc::clone(&history)));
 
     let mut next_cut = Duration::from_millis(500 + rng.below(1500));
     let mut back_at = None;
@@ -76,6 +81,9 @@ pub fn run_with(seed: u64, durability: &str) -> Result<History, Failure> {
             Ok(true) => break,
             Ok(false) => {}
             Err(e) => return Err(Failure(format!("after {:?}: {e}", sim.elapsed()))),
+        }
+        if let Some(reason) = machine.ended() {
+            return Err(Failure(format!("after {:?}: {reason}", sim.elapsed())));
         }
         if let Some(time) = back_at {
             if sim.elapsed() >= time {
@@ -89,7 +97,10 @@ pub fn run_with(seed: u64, durability: &str) -> Result<History, Failure> {
                 1 => Unsynced::Dropped,
                 _ => Unsynced::Random { seed: rng.next_u64() },
             });
+            // Nobody hears what connections say in parting, when there is no power.
+            sim.partition(BROKER, CLIENT);
             sim.crash(BROKER);
+            sim.repair(BROKER, CLIENT);
             history.borrow_mut().power_cuts += 1;
             back_at = Some(sim.elapsed() + Duration::from_millis(rng.below(1000)));
         }

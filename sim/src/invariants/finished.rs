@@ -1,0 +1,82 @@
+//! What must hold after a cluster has healed, one file each, beside what
+//! [`anomalies`](crate::anomalies) looks for.
+
+mod commits_never_go_back;
+mod topics_survive;
+
+use crate::operations::Operations;
+
+/// A property and the check of it; the check names the first violation.
+pub type Finished = (&'static str, fn(&Operations) -> Result<(), String>);
+
+/// All of them.
+pub const ALL: &[Finished] = &[
+    ("commits never go back", commits_never_go_back::check),
+    ("topics survive", topics_survive::check),
+];
+
+/// Checks all of them and lists what is violated.
+#[must_use]
+pub fn violations(operations: &Operations) -> Vec<String> {
+    let check = |(name, check): &Finished| Some(format!("{name}: {}", check(operations).err()?));
+    ALL.iter().filter_map(check).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::Progress::{Began, Committed, Found};
+    use crate::operations::TopicLife;
+
+    fn sound() -> Operations {
+        let created = TopicLife { is_created: true, is_found: true, ..TopicLife::default() };
+        let deleted = TopicLife {
+            is_created: true,
+            was_deletion_tried: true,
+            is_deleted: true,
+            is_found: false,
+        };
+        Operations {
+            progress: vec![
+                Began { member: (1, 1), partition: 0, offset: 0 },
+                Committed { member: (1, 1), partition: 0, offset: 5 },
+                Began { member: (2, 1), partition: 0, offset: 5 },
+                Committed { member: (2, 1), partition: 0, offset: 7 },
+                Found { partition: 0, offset: 7 },
+            ],
+            topics: [
+                ("created".to_owned(), created),
+                ("deleted".to_owned(), deleted),
+                ("tried".to_owned(), TopicLife::default()),
+            ]
+            .into(),
+            ..Operations::default()
+        }
+    }
+
+    #[test]
+    fn a_sound_run_violates_nothing() {
+        assert_eq!(violations(&sound()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_damage_is_found() {
+        type Damage = (&'static str, fn(&mut Operations));
+        let damages: &[Damage] = &[
+            ("commits never go back", |all| {
+                all.progress[2] = Began { member: (2, 1), partition: 0, offset: 4 };
+            }),
+            ("commits never go back", |all| {
+                all.progress.push(Found { partition: 0, offset: 5 });
+            }),
+            ("topics survive", |all| all.topics.get_mut("created").unwrap().is_found = false),
+            ("topics survive", |all| all.topics.get_mut("deleted").unwrap().is_found = true),
+        ];
+        for (name, damage) in damages {
+            let mut operations = sound();
+            damage(&mut operations);
+            let found = violations(&operations);
+            assert!(found.iter().any(|violation| violation.starts_with(name)), "{name}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! R10, R12, R13: a leader is in sync, who is in sync is a replica, and there is always somebody who has
+//! everything.
+
+use super::Live;
+use crate::view::View;
+
+#[derive(Debug)]
+pub(super) struct State;
+
+impl Live for State {
+    fn observe(&mut self, view: &View) -> Result<(), String> {
+        for image in view.brokers.iter().map(|broker| &broker.image) {
+            for topic in image.topics() {
+                for (index, partition) in topic.indexed_partitions() {
+                    let members = || partition.in_sync.iter().chain(&partition.eligible);
+                    let is_led_in_sync =
+                        partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader));
+                    let are_replicas = members().all(|member| partition.replicas.contains(member));
+                    if !is_led_in_sync || !are_replicas || members().next().is_none() {
+                        return Err(format!("{}-{index}: {partition:?}", topic.name));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Views written by hand: what is sound passes, and each invariant finds what it is there for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flumen_broker::controller::MetadataImage;
+use flumen_protocol::Uuid;
+
+use super::*;
+use crate::view::{BatchView, BrokerView, PartitionKey, ReplicaView};
+
+const PARTITION: PartitionKey = (Uuid::ZERO, 0);
+
+fn batch(base_offset: i64, crc: u32) -> BatchView {
+    BatchView { base_offset, last_offset: base_offset + 1, leader_epoch: 1, crc }
+}
+
+fn broker(node_id: i32) -> BrokerView {
+    let replica = ReplicaView {
+        partition: PARTITION,
+        is_leader: node_id == 1,
+        leader_epoch: 1,
+        high_watermark: 4,
+        log_end_offset: 4,
+        committed: vec![batch(0, 7), batch(2, 8)],
+    };
+    BrokerView {
+        node_id,
+        boot: 1,
+        image: Arc::new(MetadataImage::default()),
+        term: 1,
+        controller: Some(1),
+        replicas: vec![replica],
+    }
+}
+
+fn sound() -> View {
+    View { at: Duration::ZERO, brokers: vec![broker(1), broker(2)] }
+}
+
+#[test]
+fn views_that_are_sound_violate_nothing() {
+    let mut watch = Watch::default();
+    assert_eq!(watch.observe(&sound()), Vec::<String>::new());
+    let mut later = sound();
+    later.brokers[0].replicas[0].high_watermark = 6;
+    later.brokers[0].replicas[0].committed = vec![batch(4, 9)];
+    // A restarted broker shows its log again, and knows less of the high watermark.
+    later.brokers[1].boot = 2;
+    later.brokers[1].replicas[0].high_watermark = 2;
+    later.brokers[1].replicas[0].committed = vec![batch(0, 7)];
+    assert_eq!(watch.observe(&later), Vec::<String>::new());
+}
+
+#[test]
+fn each_damage_is_found() {
+    type Damage = (&'static str, fn(&mut View));
+    let damages: &[Damage] = &[
+        ("committed records are final", |view| {
+            view.brokers[1].replicas[0].committed[1] = batch(2, 9);
+        }),
+        ("committed records are final", |view| {
+            view.brokers[1].replicas[0].committed[1] = batch(3, 8);
+        }),
+        ("high watermarks grow", |view| view.brokers[0].replicas[0].high_watermark = 3),
+        ("one controller per term", |view| view.brokers[1].controller = Some(2)),
+        ("one leader per epoch", |view| view.brokers[1].replicas[0].is_leader = true),
+    ];
+    for (name, damage) in damages {
+        let mut watch = Watch::default();
+        assert_eq!(watch.observe(&sound()), Vec::<String>::new());
+        let mut view = sound();
+        damage(&mut view);
+        let found = watch.observe(&view);
+        assert!(found.iter().any(|violation| violation.starts_with(name)), "{name}: {found:?}");
+    }
+}

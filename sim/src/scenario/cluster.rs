@@ -1,0 +1,275 @@
+//! Several brokers, clients of every kind, and faults; then everything is healed, and must work again
+//! within a minute.
+//!
+//! While faults go on, views of all brokers are held against [`live`] invariants. Afterwards everything
+//! is read to its end, and what clients saw is searched for [`anomalies`].
+
+mod administration;
+mod producing;
+mod reading;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flumen_broker::config::BrokerConfig;
+use flumen_client::connection::Rng;
+use flumen_client::{Client, TopicPartition};
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, try_join_all};
+use tokio::sync::watch;
+
+use super::Failure;
+use crate::anomalies;
+use crate::cluster::{CLIENTS, Cluster};
+use crate::faults::{Injector, schedule};
+use crate::invariants::{finished, live};
+use crate::network::Network;
+use crate::node::Node;
+use crate::operations::Operations;
+use crate::rng::SeededRng;
+use crate::view::{View, Viewer};
+
+const TOPIC: &str = "load";
+const PARTITIONS: i32 = 4;
+const GROUP: &str = "readers";
+const MEMBERS: u32 = 3;
+const PRODUCERS: u32 = 2;
+
+/// How long faults go on.
+const FAULTS_UNTIL: Duration = Duration::from_secs(30);
+
+/// How long after that everything may take to be well again.
+const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// How often the brokers are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What the clients know, shared with the scenario.
+type Shared = Rc<RefCell<Operations>>;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What clients did and saw.
+    pub operations: Operations,
+    /// What was done to the cluster.
+    pub log: Vec<String>,
+    /// What is wrong.
+    pub problems: Vec<String>,
+    /// Virtual time that it took.
+    pub elapsed: Duration,
+}
+
+impl Outcome {
+    /// Everything in it, a line each: two runs of one seed must agree on it.
+    #[must_use]
+    pub fn trace(&self) -> String {
+        let Operations { sends, polls, progress, topics } = &self.operations;
+        let mut lines = self.log.clone();
+        lines.extend(sends.iter().map(|send| format!("{send:?}")));
+        lines.extend(polls.iter().map(|poll| format!("{poll:?}")));
+        lines.extend(progress.iter().map(|progress| format!("{progress:?}")));
+        lines.extend(topics.iter().map(|topic| format!("{topic:?}")));
+        lines.push(format!("{:?} {:?}", self.problems, self.elapsed));
+        lines.join("\n")
+    }
+}
+
+/// How many brokers a seed is for: mostly three, and sometimes one or five.
+#[must_use]
+pub fn brokers_of(seed: u64) -> i32 {
+    match SeededRng::new(seed).below(10) {
+        0 => 1,
+        1 | 2 => 5,
+        _ => 3,
+    }
+}
+
+/// Runs the scenario of a seed with so many brokers.
+///
+/// # Errors
+/// The run did not come to its end.
+pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
+    let rng = SeededRng::new(seed);
+    let hosts = (1..=brokers).map(host);
+    let configs = hosts.zip(1..).map(|(host, id)| (host, broker_config(id, brokers)));
+    let mut cluster = Cluster::new(configs.collect(), &rng, FAULTS_UNTIL + RECOVERY_MAX);
+    let planned = schedule(&rng, cluster.machines.len(), FAULTS_UNTIL);
+    let mut injector = Injector::new(planned, SeededRng::new(rng.next_u64()));
+
+    let shared = Shared::default();
+    let (phase, phases) = watch::channel(Phase::Load);
+    let network = Arc::clone(cluster.network());
+    let clients = Clients { network, seed: rng.next_u64(), brokers, phases };
+    cluster.start_clients(clients.run(Rc::clone(&shared)));
+
+    let (mut viewer, mut watch) = (Viewer::default(), live::Watch::default());
+    let (mut next_look, mut problems) = (Duration::ZERO, Vec::new());
+    while problems.is_empty() {
+        let now = cluster.elapsed();
+        if now >= FAULTS_UNTIL && *phase.borrow() == Phase::Load {
+            injector.heal(&mut cluster);
+            phase.send_replace(Phase::Drain);
+        } else if now < FAULTS_UNTIL {
+            injector.advance(&mut cluster);
+        }
+        let are_clients_done = cluster.step().map_err(Failure)?;
+        if cluster.elapsed() < next_look {
+            continue;
+        }
+        next_look = cluster.elapsed() + LOOK_EVERY;
+        let view = viewer.look(cluster.elapsed(), &cluster.machines);
+        problems = watch.observe(&view);
+        let ailments = ailments(&view, cluster.machines.len());
+        if are_clients_done && ailments.is_empty() {
+            break;
+        }
+        if cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY {
+            let clients = if are_clients_done { "done" } else { "not done" };
+            problems.push(format!("no recovery: clients are {clients}; {ailments:?}"));
+        }
+    }
+    let (elapsed, log) = (cluster.elapsed(), std::mem::take(&mut cluster.log));
+    let is_over = problems.is_empty();
+    drop(cluster);
+    let operations = shared.take();
+    if is_over {
+        problems.extend(anomalies::found(&operations));
+        problems.extend(finished::violations(&operations));
+    }
+    Ok(Outcome { operations, log, problems, elapsed })
+}
+
+/// What is still not well: partitions without leader, or with replicas out of sync.
+fn ailments(view: &View, brokers: usize) -> Vec<String> {
+    let mut ailments = Vec::new();
+    if view.brokers.len() < brokers {
+        ailments.push(format!("{} of {brokers} brokers run", view.brokers.len()));
+    }
+    let Some(image) = view.newest_image() else { return ailments };
+    for topic in image.topics() {
+        for (index, partition) in topic.indexed_partitions() {
+            if partition.leader.is_none() || partition.in_sync.len() < partition.replicas.len() {
+                ailments.push(format!("{}-{index}: {partition:?}", topic.name));
+            }
+        }
+    }
+    ailments
+}
+
+fn host(id: i32) -> String {
+    format!("broker-{id}")
+}
+
+fn broker_config(id: i32, brokers: i32) -> BrokerConfig {
+    let voters: Vec<_> = (1..=brokers).map(|id| format!("{id}@{}:9192", host(id))).collect();
+    let (replicas, in_sync_min) = if brokers < 3 { ("1", "1") } else { ("3", "2") };
+    let (id_text, host, voters) = (id.to_string(), host(id), voters.join(","));
+    let (listener, peer) = (format!("PLAINTEXT://{host}:9092"), format!("{host}:9192"));
+    let of_several = [("peer.listener", peer.as_str()), ("controller.quorum.voters", &voters)];
+    let of_all = [
+        ("node.id", id_text.as_str()),
+        ("listeners", &listener),
+        ("insecure", "true"),
+        ("http.listener", ""),
+        ("log.dirs", "/data"),
+        ("default.replication.factor", replicas),
+        ("min.insync.replicas", in_sync_min),
+        ("offsets.topic.num.partitions", "2"),
+        ("offsets.topic.replication.factor", replicas),
+        ("group.min.session.timeout.ms", "1000"),
+        ("group.initial.rebalance.delay.ms", "100"),
+        // Short, so that a run rolls segments.
+        ("log.roll.ms", "4000"),
+    ];
+    let of_several = of_several.into_iter().filter(|_| brokers > 1);
+    BrokerConfig::with(of_all.into_iter().chain(of_several)).expect("these settings are right")
+}
+
+/// What clients are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Work, whatever happens.
+    Load,
+    /// Finish: everything is healed.
+    Drain,
+}
+
+/// Makes the clients of a run.
+struct Clients {
+    network: Arc<Network>,
+    seed: u64,
+    brokers: i32,
+    phases: watch::Receiver<Phase>,
+}
+
+/// One client program.
+#[derive(Clone)]
+struct Program {
+    client: Client,
+    rng: Rc<SeededRng>,
+    phases: watch::Receiver<Phase>,
+    shared: Shared,
+}
+
+impl Clients {
+    /// Runs all clients to their end.
+    async fn run(self, shared: Shared) -> turmoil::Result {
+        let seeds = SeededRng::new(self.seed);
+        let admin = self.program(&seeds, &shared).await?;
+        administration::create(&admin.client, TOPIC, PARTITIONS).await?;
+        let mut running: Vec<LocalBoxFuture<'_, turmoil::Result>> = Vec::new();
+        for number in 1..=PRODUCERS {
+            let program = self.program(&seeds, &shared).await?;
+            running.push(producing::run(program, number).boxed_local());
+        }
+        for number in 1..=MEMBERS {
+            let program = self.program(&seeds, &shared).await?;
+            running.push(reading::in_group(program, number).boxed_local());
+        }
+        let program = self.program(&seeds, &shared).await?;
+        running.push(reading::follow(program, MEMBERS + 1).boxed_local());
+        running.push(administration::run(admin.clone()).boxed_local());
+        try_join_all(running).await?;
+        reading::to_the_end(&admin, MEMBERS + 2).await?;
+        administration::look(&admin).await
+    }
+
+    async fn program(&self, seeds: &SeededRng, shared: &Shared) -> turmoil::Result<Program> {
+        let node = Node::new(CLIENTS, Arc::clone(&self.network), seeds.next_u64());
+        let bootstrap: Vec<_> = (1..=self.brokers).map(|id| format!("{}:9092", host(id))).collect();
+        let client = loop {
+            let builder = Client::builder(&bootstrap.join(","))
+                .seams(node.seams())
+                .request_timeout(Duration::from_secs(3))
+                .connect_timeout(Duration::from_secs(1))
+                .api_timeout(FAULTS_UNTIL + RECOVERY_MAX);
+            // It may take a while until a cluster is there.
+            if let Ok(client) = builder.connect().await {
+                break client;
+            }
+        };
+        let (rng, phases) = (Rc::new(SeededRng::new(seeds.next_u64())), self.phases.clone());
+        Ok(Program { client, rng, phases, shared: Rc::clone(shared) })
+    }
+}
+
+impl Program {
+    fn is_draining(&self) -> bool {
+        *self.phases.borrow() == Phase::Drain
+    }
+
+    /// Waits, at most until everything is healed.
+    async fn pause(&mut self, at_most_ms: u64) {
+        let pause = Duration::from_millis(self.rng.below(at_most_ms));
+        let drain = self.phases.wait_for(|phase| *phase == Phase::Drain);
+        drop(tokio::time::timeout(pause, drain).await);
+    }
+
+    /// The partitions of the topic.
+    fn partitions() -> Vec<TopicPartition> {
+        (0..PARTITIONS).map(|index| TopicPartition::new(TOPIC, index)).collect()
+    }
+}

@@ -1,0 +1,20 @@
+//! A few seeds of the cluster scenario on every test run; many more by `cargo run -p flumen-sim`.
+
+use flumen_sim::scenario::cluster;
+
+#[test]
+fn a_cluster_of_one_comes_through() {
+    for seed in [2, 4] {
+        let outcome = cluster::run(seed, 1).unwrap();
+        assert_eq!(outcome.problems, Vec::<String>::new(), "seed {seed}");
+        assert!(outcome.operations.acknowledged() > 100, "seed {seed} wrote too little");
+        assert!(!outcome.operations.progress.is_empty(), "seed {seed}: the group did nothing");
+        assert!(outcome.log.len() > 1, "seed {seed}: nothing happened to the brokers");
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    let trace = || cluster::run(6, 1).unwrap().trace();
+    assert_eq!(trace(), trace());
+}
