@@ -9,6 +9,7 @@ mod fetch_session;
 pub mod group;
 mod http;
 mod lag;
+mod lifecycle;
 pub mod metrics;
 mod net;
 pub mod partition;

@@ -1,8 +1,9 @@
 //! One broker: how its parts are put together, in which order they start, and in which they stop.
 //!
 //! Start: bind, so that a taken port fails before anything is touched · lock the data directory ·
-//! controller · logs · tasks · accept. Stop: accept no more · drain connections · stop tasks ·
-//! flush and close logs · controller · mark the shutdown as clean.
+//! controller · register · logs · tasks · be let into service · accept. Stop: let others take over ·
+//! accept no more · drain connections · stop tasks · flush and close logs · mark the shutdown as clean
+//! · controller.
 //!
 //! **Invariant:** a client is not answered before every log it could ask for is open.
 
@@ -23,16 +24,16 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::api::Context;
-use crate::config::{BrokerConfig, Endpoint};
+use crate::config::{BrokerConfig, Endpoint, NamedListener};
 use crate::controller::{
-    BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, CONSUMER_OFFSETS, ControlRequest,
-    ControlResponse, Controller, MetadataImage, NotLeader, QuorumError, RegisterBrokerError,
-    StaleBroker, Wants,
+    BrokerEndpoint, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader, QuorumError,
+    RegisterBrokerError,
 };
 use crate::fetch_session::{FetchSessionCollector, FetchSessions};
 use crate::group::{Groups, LedPartition};
 use crate::http;
 use crate::lag::LagCollector;
+use crate::lifecycle::{Control, Introduction, JoinError, Member};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Admission, RequestMemory};
 use crate::partition::runtime::{Keeper, blocking};
@@ -90,9 +91,6 @@ pub enum StartError {
     /// The cluster does not let this broker in.
     #[error(transparent)]
     Refused(#[from] RegisterBrokerError),
-    /// Another start of this broker took its place meanwhile.
-    #[error(transparent)]
-    Replaced(#[from] StaleBroker),
     /// The data directory is not that of the metadata in it.
     #[error("{path} holds the data of cluster {found}, and its metadata is that of {expected}",
         path = path.display())]
@@ -114,11 +112,21 @@ pub enum StartError {
 pub struct Broker {
     ctx: Arc<Context>,
     keeper: Arc<Keeper>,
+    member: Arc<Member>,
     addr: SocketAddr,
     http_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     connections: mpsc::Receiver<()>,
     tasks: Vec<TaskHandle>,
+}
+
+impl From<JoinError> for StartError {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Refused(error) => Self::Refused(error),
+            JoinError::DataDir(error) => Self::DataDir(error),
+        }
+    }
 }
 
 impl Broker {
@@ -159,8 +167,21 @@ impl Broker {
         let vfs = Arc::clone(data_dir.vfs());
         let controller = Controller::start(Arc::clone(&config), vfs, seams.clone()).await?;
         let identity = confirm_identity(identity, &data_dir, &config, &controller, &seams)?;
-        let was_clean = last_shutdown.was_clean;
-        register(&controller, &config, &seams, &data_dir, identity, was_clean, addr).await?;
+        let introduction = Introduction {
+            identity,
+            endpoints: endpoints(&config, addr),
+            was_clean: last_shutdown.was_clean,
+        };
+        let control: Arc<dyn Control> = Arc::new(controller.clone());
+        let member = Member::join(
+            Arc::clone(&config),
+            seams.clone(),
+            controller.clone(),
+            control,
+            &data_dir,
+            introduction,
+        );
+        let member = Arc::new(member.await?);
 
         let partitions = Arc::new(Partitions::default());
         let keeper = Arc::new(Keeper::new(
@@ -212,8 +233,12 @@ impl Broker {
 
         let mut tasks = Vec::new();
         let mut start = |name, task| tasks.push(seams.spawn.spawn(name, task));
-        start("accept", Box::pin(accepting.run(acceptor)));
         start("reconcile", Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper))));
+        let (data_dir, reconciled) = (Arc::clone(&ctx.data_dir), keeper.reconciled());
+        start("member", Box::pin(Arc::clone(&member).run(data_dir, reconciled)));
+        member.in_service().await;
+        ctx.catch_up().await;
+        start("accept", Box::pin(accepting.run(acceptor)));
         start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
         start("cleaner", Box::pin(Arc::clone(&keeper).run_cleaner()));
         start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
@@ -221,7 +246,7 @@ impl Broker {
             start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
         }
         info!(%addr, node_id = config.node_id, "the broker serves");
-        Ok(Self { ctx, keeper, addr, http_addr, stop, connections, tasks })
+        Ok(Self { ctx, keeper, member, addr, http_addr, stop, connections, tasks })
     }
 
     /// The address that clients connect to, with the port that was chosen.
@@ -258,6 +283,8 @@ impl Broker {
 
     /// Stops in order, so that the next start is quick.
     pub async fn shutdown(mut self) {
+        // While clients are still served, so that they are sent to whoever takes over.
+        self.member.leave().await;
         // Members that wait for others would keep their connections open: they are sent on. This comes
         // first, so that a connection that hears of the stop has the answer to send.
         self.ctx.groups.close();
@@ -345,48 +372,14 @@ fn confirm_identity(
     }
 }
 
-/// Tells the cluster where this broker is, notes the epoch it is given, and asks for service.
-async fn register(
-    controller: &Controller,
-    config: &BrokerConfig,
-    seams: &Seams,
-    data_dir: &DataDir,
-    identity: Identity,
-    was_clean: bool,
-    addr: SocketAddr,
-) -> Result<(), StartError> {
-    let endpoints = config.listener.listeners.iter().filter_map(|listener| {
+/// Where this broker is, for the cluster to tell.
+fn endpoints(config: &BrokerConfig, addr: SocketAddr) -> Vec<BrokerEndpoint> {
+    let advertised = |listener: &NamedListener| {
         let endpoint = config.listener.advertised(&listener.name, addr.port())?;
         let Endpoint { host, port } = endpoint;
         Some(BrokerEndpoint { listener: listener.name.clone(), host, port })
-    });
-    let broker_id = config.node_id;
-    let registration = BrokerRegistration {
-        broker_id,
-        incarnation_id: Uuid::from_bytes(seams.rng.next_bytes16()),
-        directories: vec![identity.directory_id],
-        endpoints: endpoints.collect(),
-        rack: config.listener.rack.clone(),
-        previous_epoch: identity.broker_epoch,
-        was_clean,
     };
-    let ControlResponse::Registered(registered) =
-        controller.control(ControlRequest::Register(registration)).await?
-    else {
-        unreachable!("an answer is to its question");
-    };
-    let epoch = registered?;
-    // Before anything is written in this epoch.
-    data_dir.log_dir().write_identity(&Identity { broker_epoch: Some(epoch), ..identity })?;
-    let metadata_version = controller.image().version();
-    let beat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants: Wants::Service };
-    let ControlResponse::Heartbeat(answer) =
-        controller.control(ControlRequest::Heartbeat(beat)).await?
-    else {
-        unreachable!("an answer is to its question");
-    };
-    answer?;
-    Ok(())
+    config.listener.listeners.iter().filter_map(advertised).collect()
 }
 
 /// Brings the partitions in line with the metadata whenever it changes.

@@ -126,6 +126,13 @@ impl GroupCommit {
         self.shared.state.lock().failure.clone()
     }
 
+    /// Whether a round is under way. One that stays under way in the same count of rounds
+    /// ([`Statistics::rounds`]) waits for a disk that does not answer.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.shared.state.lock().is_running
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn statistics(&self) -> Statistics {

@@ -59,6 +59,11 @@ pub(crate) struct Keeper {
 pub struct Reconciled(watch::Receiver<i64>);
 
 impl Reconciled {
+    /// The version of the metadata that the partitions are in line with.
+    pub(crate) fn version(&self) -> i64 {
+        *self.0.borrow()
+    }
+
     /// Waits for `version`, but not for long: it is a courtesy to clients that use a new topic at
     /// once, and would otherwise be told to try again.
     pub async fn wait_for(&self, version: i64) {

@@ -1,0 +1,234 @@
+//! The tasks by which a broker joins the cluster, stays in it, and leaves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flumen_client::connection::{BoxFuture, Clock, Seams};
+use flumen_protocol::Uuid;
+use flumen_storage::log_dir::{Identity, LogDirError};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::disk_watch::{DiskWatch, Look};
+use crate::config::BrokerConfig;
+use crate::controller::{
+    BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, ControlRequest, ControlResponse,
+    Controller, HeartbeatAnswer, MetadataImage, NotLeader, RegisterBrokerError, StaleBroker, Wants,
+};
+use crate::partition::{DataDir, Reconciled};
+
+/// How long a start goes on asking to be let in. An earlier start of the same broker that was
+/// killed may be taken for alive until its session ends.
+const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long a stop waits for others to take over.
+const LEAVING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Between two attempts to reach a controller, and between heartbeats that something waits for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The way to whoever leads the metadata quorum.
+pub(crate) trait Control: Send + Sync + fmt::Debug {
+    /// Asks the leader, wherever it is.
+    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>>;
+}
+
+impl Control for Controller {
+    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>> {
+        Box::pin(self.control(request))
+    }
+}
+
+/// Why a broker does not become a member.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JoinError {
+    /// Another start with its id is alive.
+    #[error(transparent)]
+    Refused(#[from] RegisterBrokerError),
+    /// The epoch cannot be written down.
+    #[error(transparent)]
+    DataDir(#[from] LogDirError),
+}
+
+/// What a broker tells of itself when it registers.
+#[derive(Debug, Clone)]
+pub(crate) struct Introduction {
+    /// Whose data its directory holds, with the epoch of its last start.
+    pub(crate) identity: Identity,
+    /// Where clients and peers reach it.
+    pub(crate) endpoints: Vec<BrokerEndpoint>,
+    /// Whether its last stop was in order.
+    pub(crate) was_clean: bool,
+}
+
+/// A broker that is registered.
+#[derive(Debug)]
+pub(crate) struct Member {
+    config: Arc<BrokerConfig>,
+    seams: Seams,
+    controller: Controller,
+    control: Arc<dyn Control>,
+    epoch: i64,
+    /// Whether the broker is being stopped.
+    leaving: watch::Sender<bool>,
+    /// Whether the others can do without it.
+    may_stop: watch::Sender<bool>,
+}
+
+impl Member {
+    /// Registers this start of the broker, notes its epoch on disk, and waits until its own metadata
+    /// has it.
+    ///
+    /// # Errors
+    /// [`JoinError`]; the cluster may be left with the registration of a broker that is not there,
+    /// which its session ends.
+    pub(crate) async fn join(
+        config: Arc<BrokerConfig>,
+        seams: Seams,
+        controller: Controller,
+        control: Arc<dyn Control>,
+        data_dir: &DataDir,
+        introduction: Introduction,
+    ) -> Result<Self, JoinError> {
+        let Introduction { identity, endpoints, was_clean } = introduction;
+        let registration = BrokerRegistration {
+            broker_id: config.node_id,
+            incarnation_id: Uuid::from_bytes(seams.rng.next_bytes16()),
+            directories: vec![identity.directory_id],
+            endpoints,
+            rack: config.listener.rack.clone(),
+            previous_epoch: identity.broker_epoch,
+            was_clean,
+        };
+        let epoch = register(&*control, &*seams.clock, &registration).await?;
+        // Before anything is written in this epoch.
+        data_dir.log_dir().write_identity(&Identity { broker_epoch: Some(epoch), ..identity })?;
+        let (leaving, may_stop) = (watch::Sender::new(false), watch::Sender::new(false));
+        let member = Self { config, seams, controller, control, epoch, leaving, may_stop };
+        member
+            .until(|image| {
+                image.broker(registration.broker_id).is_some_and(|broker| broker.epoch >= epoch)
+            })
+            .await;
+        Ok(member)
+    }
+
+    /// Waits until this broker is in service.
+    pub(crate) async fn in_service(&self) {
+        self.until(|image| self.is_in_service(image)).await;
+    }
+
+    fn is_in_service(&self, image: &MetadataImage) -> bool {
+        let own = image.broker(self.config.node_id);
+        own.is_some_and(|broker| broker.epoch == self.epoch && !broker.fenced)
+    }
+
+    async fn until(&self, holds: impl Fn(&MetadataImage) -> bool) {
+        let mut versions = self.controller.watch();
+        while !holds(&self.controller.image()) {
+            if versions.changed().await.is_err() {
+                // There will be no newer metadata: the broker is stopping.
+                return;
+            }
+        }
+    }
+
+    /// Says again and again that this broker is alive.
+    ///
+    /// Ends when another start of this broker has taken its place: then it must stop.
+    pub(crate) async fn run(self: Arc<Self>, data_dir: Arc<DataDir>, reconciled: Reconciled) {
+        let settings = &self.config.replication;
+        let mut disk = DiskWatch::new(Duration::from_millis(settings.sync_timeout_ms));
+        let interval = Duration::from_millis(settings.heartbeat_interval_ms);
+        let mut leaving = self.leaving.subscribe();
+        let mut was_overdue = false;
+        loop {
+            let is_overdue = disk.look(self.seams.clock.monotonic(), look_at(&data_dir))
+                || data_dir.has_failed();
+            if is_overdue && !was_overdue {
+                warn!("the disk does not answer: others are asked to take over");
+            }
+            was_overdue = is_overdue;
+            let is_leaving = *leaving.borrow_and_update();
+            let wants = match () {
+                () if is_leaving => Wants::Leave,
+                () if is_overdue && self.has_others() => Wants::Fence,
+                () => Wants::Service,
+            };
+            let Ok(answer) = self.heartbeat(reconciled.version(), wants).await else {
+                return warn!("another start of this broker has taken its place");
+            };
+            self.may_stop.send_replace(answer.is_some_and(|answer| answer.may_stop));
+            let is_settled = !is_leaving && answer.is_some_and(|answer| !answer.is_fenced);
+            let pause = if is_settled { interval } else { PAUSE };
+            drop(timeout(pause, leaving.changed()).await);
+        }
+    }
+
+    /// Whether anybody could take over.
+    fn has_others(&self) -> bool {
+        self.controller.image().live_brokers().any(|broker| broker.id != self.config.node_id)
+    }
+
+    /// Sends one heartbeat; no answer if nobody decides at the moment.
+    async fn heartbeat(
+        &self,
+        metadata_version: i64,
+        wants: Wants,
+    ) -> Result<Option<HeartbeatAnswer>, StaleBroker> {
+        let (broker_id, epoch) = (self.config.node_id, self.epoch);
+        let heartbeat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants };
+        match self.control.ask(ControlRequest::Heartbeat(heartbeat)).await {
+            Ok(ControlResponse::Heartbeat(answer)) => answer.map(Some),
+            Ok(_) => unreachable!("an answer is to its question"),
+            // Whoever will decide, gives every broker a new session.
+            Err(NotLeader) => Ok(None),
+        }
+    }
+
+    /// Lets others take over what this broker leads, as far as there are others.
+    pub(crate) async fn leave(&self) {
+        if !self.has_others() {
+            return;
+        }
+        let mut may_stop = self.may_stop.subscribe();
+        self.leaving.send_replace(true);
+        let left = timeout(LEAVING_TIME_MAX, may_stop.wait_for(|may_stop| *may_stop)).await;
+        if left.is_err() {
+            warn!("the other brokers have not taken over in time");
+        }
+    }
+}
+
+/// Asks until the cluster lets the broker in.
+async fn register(
+    control: &dyn Control,
+    clock: &dyn Clock,
+    registration: &BrokerRegistration,
+) -> Result<i64, RegisterBrokerError> {
+    let began = clock.monotonic();
+    let mut is_told = false;
+    loop {
+        match control.ask(ControlRequest::Register(registration.clone())).await {
+            Ok(ControlResponse::Registered(Ok(epoch))) => return Ok(epoch),
+            Ok(ControlResponse::Registered(Err(error))) => {
+                if clock.monotonic() - began >= REGISTRATION_TIME_MAX {
+                    return Err(error);
+                }
+                if !std::mem::replace(&mut is_told, true) {
+                    info!(%error, "waiting until an earlier start of this broker is given up");
+                }
+            }
+            Ok(_) => unreachable!("an answer is to its question"),
+            Err(NotLeader) => {}
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+fn look_at(data_dir: &DataDir) -> Look {
+    let group_commit = data_dir.group_commit();
+    Look { is_running: group_commit.is_running(), rounds: group_commit.statistics().rounds }
+}
