@@ -119,13 +119,10 @@ fn partition_answer(
     partition_index: i32,
     partition: &PartitionImage,
 ) -> DescribeTopicPartitionsResponsePartition {
-    let error = match partition.leader {
-        Some(_) => ErrorCode::None,
-        None => ErrorCode::LeaderNotAvailable,
-    };
     let offline = partition.replicas.iter().copied().filter(|id| !image.is_live(*id));
     DescribeTopicPartitionsResponsePartition {
-        error_code: error.code(),
+        // As in Kafka, a partition that nobody leads is no error here, as it is for Metadata.
+        error_code: 0,
         partition_index,
         leader_id: partition.leader.unwrap_or(-1),
         leader_epoch: partition.leader_epoch,
@@ -175,6 +172,32 @@ mod tests {
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Broker 1 has gone; what Apache Kafka 4.4 says of such a partition.
+    #[test]
+    fn a_partition_that_nobody_leads_is_described_all_the_same() {
+        let partition = PartitionImage {
+            in_sync: Vec::new(),
+            eligible: vec![1],
+            leader: None,
+            leader_epoch: 1,
+            last_known_leader: Some(1),
+            ..image(&[("a", 1)]).partition("a", 0).unwrap().clone()
+        };
+        let answer = partition_answer(&MetadataImage::default(), 0, &partition);
+        let expected = DescribeTopicPartitionsResponsePartition {
+            error_code: 0,
+            partition_index: 0,
+            leader_id: -1,
+            leader_epoch: 1,
+            replica_nodes: vec![1],
+            isr_nodes: Vec::new(),
+            eligible_leader_replicas: Some(vec![1]),
+            last_known_elr: Some(vec![1]),
+            offline_replicas: vec![1],
+        };
+        assert_eq!(answer, expected);
     }
 
     #[test]

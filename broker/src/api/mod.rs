@@ -38,6 +38,7 @@ mod leave_group;
 mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -173,6 +174,7 @@ served_apis! {
     DeleteGroups = 42, 0..=3, delete_groups;
     ElectLeaders = 43, 0..=2, elect_leaders;
     IncrementalAlterConfigs = 44, 0..=1, incremental_alter_configs;
+    ListPartitionReassignments = 46, 0..=0, list_partition_reassignments;
     OffsetDelete = 47, 0..=0, offset_delete;
     DescribeQuorum = 55, 0..=2, describe_quorum;
     DescribeCluster = 60, 0..=2, describe_cluster;
