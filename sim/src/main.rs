@@ -7,7 +7,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+#[cfg(feature = "planted-bugs")]
+use flumen_planted::Bug;
 use flumen_sim::{invariants, scenario};
+
+/// As much of a problem as a line of a table takes.
+#[cfg(feature = "planted-bugs")]
+const PROBLEM_CHARS_MAX: usize = 160;
 
 /// Runs whole brokers and clients in virtual time, and breaks everything around them.
 #[derive(Debug, Parser)]
@@ -23,6 +29,10 @@ struct Arguments {
     /// How many brokers; as the seed says if not given.
     #[arg(long)]
     brokers: Option<i32>,
+    /// Which bug is planted; all, one after the other, if not given.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long)]
+    bug: Option<String>,
     /// Begins no further seed after so many minutes.
     #[arg(long)]
     minutes: Option<u64>,
@@ -40,6 +50,9 @@ enum Scenario {
     Cluster,
     /// One broker that loses power again and again.
     PowerCuts,
+    /// A cluster for each bug that can be planted, until a seed finds it.
+    #[cfg(feature = "planted-bugs")]
+    Planted,
 }
 
 /// What came of a seed.
@@ -60,6 +73,10 @@ fn main() -> ExitCode {
         tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();
     }
     let began = Instant::now();
+    #[cfg(feature = "planted-bugs")]
+    if matches!(arguments.scenario, Scenario::Planted) {
+        return find_planted(&arguments);
+    }
     let is_late = || arguments.minutes.is_some_and(|m| began.elapsed().as_secs() >= m * 60);
     let (mut ran, mut failed, mut acknowledged, mut simulated) = (0, 0, 0, Duration::ZERO);
     for seed in arguments.seed..arguments.seed + arguments.seeds {
@@ -99,6 +116,8 @@ fn run(arguments: &Arguments, seed: u64) -> Summary {
         catch_unwind(|| match arguments.scenario {
             Scenario::Cluster => cluster(seed, arguments.brokers),
             Scenario::PowerCuts => power_cuts(seed),
+            #[cfg(feature = "planted-bugs")]
+            Scenario::Planted => unreachable!("it is more than one run"),
         })
         .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()))
     };
@@ -111,6 +130,37 @@ fn run(arguments: &Arguments, seed: u64) -> Summary {
         }
     }
     summary
+}
+
+/// Plants bugs and prints the first seed that finds each. Fails if one is not found.
+#[cfg(feature = "planted-bugs")]
+#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+fn find_planted(arguments: &Arguments) -> ExitCode {
+    let is_wanted = |bug: &Bug| {
+        arguments.bug.as_ref().is_none_or(|wanted| format!("{bug:?}").eq_ignore_ascii_case(wanted))
+    };
+    let mut status = ExitCode::SUCCESS;
+    for bug in Bug::ALL.iter().copied().filter(is_wanted) {
+        flumen_planted::plant(Some(bug));
+        let seeds = arguments.seed..arguments.seed + arguments.seeds;
+        let found = seeds.into_iter().find_map(|seed| {
+            let summary = catch_unwind(|| cluster(seed, arguments.brokers))
+                .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()));
+            Some((seed, summary.problems.into_iter().next()?))
+        });
+        flumen_planted::plant(None);
+        match found {
+            Some((seed, problem)) => {
+                let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
+                println!("{bug:?} | {} | {seed} | {problem}", bug.description());
+            }
+            None => {
+                println!("{bug:?} | {} | not found", bug.description());
+                status = ExitCode::FAILURE;
+            }
+        }
+    }
+    status
 }
 
 fn cluster(seed: u64, brokers: Option<i32>) -> Summary {

@@ -18,6 +18,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use flumen_planted::{Bug, is_planted};
 use parking_lot::Mutex;
 
 use crate::vfs::{FileSystem, VfsFile};
@@ -214,6 +215,9 @@ impl Shared {
     }
 
     fn sync(&self, flushes: &[Flush]) -> FlushResult {
+        if is_planted(Bug::SyncsAreSkipped) {
+            return Ok(());
+        }
         let files = || flushes.iter().flat_map(|flush| &flush.files);
         let file_count = files().count();
         let (result, file_syncs, file_system_syncs) = if file_count > FILES_SYNCED_SINGLY_MAX {

@@ -30,6 +30,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use flumen_planted::{Bug, is_planted};
+
 use crate::config::LogConfig;
 use crate::epoch_cache::{EpochCache, EpochEndOffset};
 use crate::error::{DiskError, OpenError};
@@ -97,6 +99,9 @@ impl PartitionLog {
         let Recovered { segments, log_start_offset, log_end_offset, epochs, mut producers } =
             recovery::recover(&dir, &config, context)?;
         producers.expire(context.now_ms, config.producer_id_expiration_ms);
+        if is_planted(Bug::ProducersAreForgotten) {
+            producers = ProducerState::default();
+        }
         Ok(Self {
             dir,
             config,

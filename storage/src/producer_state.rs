@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::control::EndTransactionMarker;
 use flumen_protocol::records::{BatchHeader, NO_PRODUCER_EPOCH, NO_SEQUENCE, next_sequence};
 use thiserror::Error;
@@ -143,7 +144,7 @@ impl ProducerEntry {
 
     fn check_sequence(&self, header: &BatchHeader) -> Result<(), ProducerError> {
         // A producer this log has never seen (or has forgotten) may begin anywhere.
-        if self.epoch == NO_PRODUCER_EPOCH {
+        if self.epoch == NO_PRODUCER_EPOCH || is_planted(Bug::SequencesAreUnchecked) {
             return Ok(());
         }
         let last_sequence =
@@ -243,7 +244,8 @@ impl ProducerState {
                 staged.ended.extend(end_transaction(&mut entry, header, marker));
             }
         } else {
-            if origin == AppendOrigin::Client {
+            let is_checked = !is_planted(Bug::RetriesAreAppended);
+            if origin == AppendOrigin::Client && is_checked {
                 if let Some(&batch) = entry.batches().iter().find(|batch| {
                     header.producer_epoch == entry.epoch && batch.is_retried_by(header)
                 }) {

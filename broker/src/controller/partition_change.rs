@@ -9,6 +9,8 @@
 //!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12).
 //! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16).
 
+use flumen_planted::{Bug, is_planted};
+
 use super::image::{PartitionImage, TopicImage};
 use super::records::{Assignment, MetadataRecord, NewLeader, PartitionChangeRecord};
 use super::standing::{Rules, Standing};
@@ -125,7 +127,11 @@ impl<'a> PartitionChange<'a> {
 
     fn drop_absent(&mut self) {
         let standing = self.standing;
-        if self.in_sync.iter().any(|id| standing.is_present(*id)) {
+        if is_planted(Bug::FencedMembersStay) {
+            return;
+        }
+        let must_keep = !is_planted(Bug::LastMembersAreDropped);
+        if !must_keep || self.in_sync.iter().any(|id| standing.is_present(*id)) {
             self.in_sync.retain(|id| standing.is_active(*id));
         }
     }
@@ -168,6 +174,12 @@ impl<'a> PartitionChange<'a> {
             let mut replicas = self.assignment.replicas.iter().copied();
             replicas.find(|id| set.contains(id) && may_lead(id))
         };
+        if is_planted(Bug::AnyReplicaMayLead)
+            && let Some(leader) = first_of(&self.assignment.replicas)
+        {
+            self.in_sync = vec![leader];
+            return (NewLeader::Broker(leader), false);
+        }
         if let Some(leader) = first_of(&self.in_sync) {
             return (NewLeader::Broker(leader), false);
         }
@@ -187,7 +199,8 @@ impl<'a> PartitionChange<'a> {
     }
 
     fn choose_eligible(&mut self, is_unclean: bool) {
-        if is_unclean || self.in_sync.len() >= self.min_in_sync() {
+        let is_enough = self.in_sync.len() >= self.min_in_sync();
+        if is_unclean || is_enough || is_planted(Bug::EligibleAreForgotten) {
             self.eligible.clear();
             return;
         }

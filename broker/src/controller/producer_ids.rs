@@ -3,6 +3,7 @@
 //! An id is never given twice in the life of a cluster: a block is recorded as gone before it is
 //! used, and what a broker had left of one when it stopped is lost.
 
+use flumen_planted::{Bug, is_planted};
 use serde::{Deserialize, Serialize};
 
 use super::control::{AllocateProducerIdsError, StaleBroker};
@@ -56,6 +57,7 @@ pub(super) fn allocate_producer_ids(
     let Some(end) = next.checked_add(BLOCK_SIZE) else {
         return Decision::answer(Err(NoProducerIds.into()));
     };
-    let record = ProducerIdsRecord { broker_id, broker_epoch, next_producer_id: end };
+    let next_producer_id = if is_planted(Bug::ProducerIdsRepeat) { next } else { end };
+    let record = ProducerIdsRecord { broker_id, broker_epoch, next_producer_id };
     Decision { records: vec![record.into()], answer: Ok(ProducerIdBlock { next, end }) }
 }

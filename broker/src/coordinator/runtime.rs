@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::connection::{Clock, Seams};
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::{BatchBuilder, BatchOptions};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -244,6 +245,12 @@ impl<S: Shard> ShardRuntime<S> {
             self.carry_out(active, now, aftermath).ok();
             return Err(error);
         }
+        let committed_replies = if is_planted(Bug::GroupRecordsAreNotAwaited) {
+            active.release(committed_replies);
+            Vec::new()
+        } else {
+            committed_replies
+        };
         if !committed_replies.is_empty() || !on_committed.is_empty() {
             active.after_commit.push_back(AfterCommit {
                 offset: active.last_offset,

@@ -10,11 +10,12 @@ use super::{assert_none, root};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("flumen-protocol", &["flumen-protocol-derive"]),
     ("flumen-protocol-derive", &[]),
-    ("flumen-storage", &["flumen-protocol"]),
+    ("flumen-planted", &[]),
+    ("flumen-storage", &["flumen-planted", "flumen-protocol"]),
     ("flumen-client", &["flumen-protocol"]),
     ("flumen-producer", &["flumen-client", "flumen-protocol"]),
     ("flumen-consumer", &["flumen-client", "flumen-protocol"]),
-    ("flumen-broker", &["flumen-protocol", "flumen-storage", "flumen-client"]),
+    ("flumen-broker", &["flumen-planted", "flumen-protocol", "flumen-storage", "flumen-client"]),
     // Stands in for somebody else's crate, so it knows none of ours.
     ("base2histogram", &[]),
 ];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 
 use super::{BrokerImage, Configs, MetadataImage, PartitionImage, TopicImage};
@@ -199,7 +200,9 @@ impl MetadataImage {
             NewLeader::Broker(leader) => Some(Some(leader)),
         };
         if let Some(leader) = elected {
-            partition.leader_epoch = next_epoch(partition.leader_epoch)?;
+            if !is_planted(Bug::LeaderEpochsStay) {
+                partition.leader_epoch = next_epoch(partition.leader_epoch)?;
+            }
             partition.last_known_leader = match leader {
                 Some(_) => None,
                 None => partition.leader.or(partition.last_known_leader),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flumen_client::connection::Seams;
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches, RecordBatch};
 use flumen_storage::vfs::Vfs;
 use flumen_storage::{LogConfig, OpenContext, PartitionLog};
@@ -211,9 +212,12 @@ impl Disk {
         let disk = Arc::clone(self);
         self.run(move || {
             let mut changed = disk.state.lock().clone();
+            let is_kept = !is_planted(Bug::VotesAreNotKept);
             change(&mut changed);
             let content = rmp_serde::to_vec(&changed).map_err(io::Error::other)?;
-            durable_file::replace(&*disk.vfs, &disk.dir.join(STATE_FILE), &content)?;
+            if is_kept {
+                durable_file::replace(&*disk.vfs, &disk.dir.join(STATE_FILE), &content)?;
+            }
             *disk.state.lock() = changed;
             Ok(())
         })
@@ -427,7 +431,8 @@ impl Disk {
     fn sync(&self) -> io::Result<()> {
         let progress = Arc::clone(self.log.lock().flush_progress());
         let Some(plan) = progress.plan() else { return Ok(()) };
-        if let Err(error) = plan.file.sync_data() {
+        let is_synced = !is_planted(Bug::EntriesAreNotSynced);
+        if is_synced && let Err(error) = plan.file.sync_data() {
             self.log.lock().set_offline();
             return Err(error);
         }

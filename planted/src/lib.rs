@@ -1,0 +1,109 @@
+//! Bugs that can be planted, to see whether the simulation's checkers find them.
+//!
+//! Each is a plausible mistake at one place of the storage or the broker, which asks [`is_planted`]
+//! there. Without the feature `armed` that is the constant `false`, and the compiler drops the mistake:
+//! no program that is built in earnest contains one. With it, one bug at a time is planted per thread.
+//!
+//! **Invariant:** the broker does the same with a bug that is not planted as without this crate.
+
+/// Declares the bugs.
+macro_rules! bugs {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// A mistake that can be planted.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What is wrong with it planted.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim_ascii(),)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// Logs are acknowledged as synced without a sync.
+    SyncsAreSkipped,
+    /// A log that was opened knows no producers.
+    ProducersAreForgotten,
+    /// A batch that is sent again is appended again.
+    RetriesAreAppended,
+    /// A batch is appended though one before it is missing.
+    SequencesAreUnchecked,
+    /// A group's records are answered when appended, not when committed.
+    GroupRecordsAreNotAwaited,
+    /// A coordinator that loads a log leaves its last batch out.
+    LastGroupBatchIsNotLoaded,
+    /// A member that was put out can still commit.
+    GenerationsAreUnchecked,
+    /// A vote in the metadata quorum is not written down.
+    VotesAreNotKept,
+    /// Entries of the metadata log are acknowledged without a sync.
+    EntriesAreNotSynced,
+    /// A leader is elected from all replicas, in sync or not.
+    AnyReplicaMayLead,
+    /// A new leader has the epoch of the one before.
+    LeaderEpochsStay,
+    /// Who is out of service stays in sync.
+    FencedMembersStay,
+    /// The last member of an in-sync set is taken out like any other.
+    LastMembersAreDropped,
+    /// Who leaves an in-sync set that is too small is not remembered as eligible.
+    EligibleAreForgotten,
+    /// An in-sync set is taken from a leader that did not know of the last change.
+    StaleProposalsAreTaken,
+    /// A producer id is given twice.
+    ProducerIdsRepeat,
+}
+
+/// Whether a bug is there.
+#[cfg(not(feature = "armed"))]
+#[must_use]
+#[inline]
+pub const fn is_planted(_bug: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "armed")]
+pub use armed::{is_planted, plant};
+
+#[cfg(feature = "armed")]
+mod armed {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Whether a bug is there, for this thread.
+    #[must_use]
+    pub fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+
+    /// Plants a bug for this thread, in place of the one before.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+}
+
+#[cfg(all(test, not(feature = "armed")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_planted_in_earnest() {
+        assert!(!Bug::ALL.iter().any(|bug| is_planted(*bug)));
+    }
+}
