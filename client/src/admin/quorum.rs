@@ -1,5 +1,7 @@
 //! The metadata quorum: where it stands, and who votes in it.
 
+use std::collections::BTreeMap;
+
 use flumen_protocol::messages::add_raft_voter::{AddRaftVoterRequest, Listener};
 use flumen_protocol::messages::describe_quorum::{
     DescribeQuorumRequest, PartitionData, ReplicaState, TopicData,
@@ -27,14 +29,12 @@ pub struct Quorum {
     /// Those who only listen.
     pub observers: Vec<QuorumReplica>,
     /// Where the voters listen for each other, as far as it is told.
-    pub listeners: Vec<VoterListener>,
+    pub listeners: BTreeMap<i32, Vec<VoterListener>>,
 }
 
 /// An address at which a voter listens for the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoterListener {
-    /// The voter.
-    pub id: i32,
     /// The name of the listener.
     pub name: String,
     /// The host.
@@ -70,14 +70,13 @@ impl Admin {
         let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
         let partition = partition.ok_or_else(|| incomplete(api, METADATA_TOPIC))?;
         Error::check(api, partition.error_code, partition.error_message)?;
-        let listeners = response.nodes.into_iter().flat_map(|node| {
-            let id = node.node_id;
-            node.listeners.into_iter().map(move |listener| VoterListener {
-                id,
+        let listeners = response.nodes.into_iter().map(|node| {
+            let listeners = node.listeners.into_iter().map(|listener| VoterListener {
                 name: listener.name,
                 host: listener.host,
                 port: listener.port,
-            })
+            });
+            (node.node_id, listeners.collect())
         });
         Ok(Quorum {
             leader_id: partition.leader_id,
@@ -92,18 +91,22 @@ impl Admin {
     /// Lets a broker vote that follows the metadata log already.
     ///
     /// It must have the directory of this id: another disk lacks what this one has acknowledged.
+    /// Where it listens for the other voters is to be given where brokers do not know it already, as
+    /// Apache Kafka's do not.
     pub async fn add_voter(
         &self,
+        id: i32,
         directory_id: Uuid,
-        listener: VoterListener,
+        listener: Option<VoterListener>,
     ) -> Result<(), Error> {
-        let VoterListener { id, name, host, port } = listener;
+        let listener =
+            listener.map(|VoterListener { name, host, port }| Listener { name, host, port });
         let request = AddRaftVoterRequest {
             cluster_id: None,
             timeout_ms: timeout_ms(&self.client),
             voter_id: id,
             voter_directory_id: directory_id,
-            listeners: vec![Listener { name, host, port }],
+            listeners: listener.into_iter().collect(),
             ack_when_committed: true,
         };
         let response = self.ask_controller(&request, |response| Some(response.error_code)).await?;

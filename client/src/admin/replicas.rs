@@ -146,7 +146,7 @@ impl Admin {
         });
         let timeout_ms = timeout_ms(&self.client);
         let request = ListPartitionReassignmentsRequest { timeout_ms, topics };
-        let response = self.ask_controller(&request, |response| Some(response.error_code)).await?;
+        let response = self.client.ask_any(&request).await?;
         let api = ApiKey::ListPartitionReassignments;
         Error::check(api, response.error_code, response.error_message)?;
         let mut moves = BTreeMap::new();

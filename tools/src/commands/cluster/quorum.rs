@@ -1,0 +1,157 @@
+//! `flumen cluster quorum`: where the metadata quorum stands, and who votes in it.
+
+use anyhow::ensure;
+use clap::Subcommand;
+use flumen_client::Admin;
+use flumen_client::admin::{PartitionReplicas, QuorumReplica};
+use serde::Serialize;
+
+use crate::exit::{NotFound, Usage};
+use crate::output::{Output, Row};
+use crate::record_format::date;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuorumChange {
+    /// Lets a broker vote that follows the metadata log already
+    Add {
+        /// The broker
+        id: i32,
+    },
+    /// Takes the vote from a broker; it goes on to follow the metadata log
+    Remove {
+        /// The broker
+        id: i32,
+        /// Remove the broker from the cluster as well: it is out of service and does not come back
+        #[arg(long)]
+        forget: bool,
+    },
+}
+
+pub(super) async fn change(
+    admin: &Admin,
+    change: &QuorumChange,
+    output: Output,
+) -> anyhow::Result<()> {
+    match *change {
+        QuorumChange::Add { id } => add(admin, id, output).await,
+        QuorumChange::Remove { id, forget: false } => remove(admin, id, output).await,
+        QuorumChange::Remove { id, forget: true } => forget(admin, id, output).await,
+    }
+}
+
+async fn add(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
+    let quorum = admin.describe_quorum().await?;
+    if find(&quorum.voters, id).is_some() {
+        return Err(Usage(format!("broker {id} votes already")).into());
+    }
+    let observer = find(&quorum.observers, id).ok_or_else(|| {
+        NotFound(format!("broker {id} does not follow the metadata log: start it first"))
+    })?;
+    admin.add_voter(id, observer.directory_id, None).await?;
+    output.done(&format!("broker {id} votes"));
+    Ok(())
+}
+
+async fn remove(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
+    let quorum = admin.describe_quorum().await?;
+    let voter =
+        find(&quorum.voters, id).ok_or_else(|| NotFound(format!("broker {id} does not vote")))?;
+    admin.remove_voter(id, voter.directory_id).await?;
+    output.done(&format!("broker {id} votes no more"));
+    Ok(())
+}
+
+/// Removes a broker from the quorum and from the cluster.
+async fn forget(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
+    let cluster = admin.describe_cluster().await?;
+    if cluster.brokers.iter().any(|broker| broker.id == id) {
+        return Err(Usage(format!("broker {id} is in service: stop it first")).into());
+    }
+    let held = held_by(id, admin.describe_replicas(&[]).await?.values());
+    ensure!(
+        held == 0,
+        "broker {id} holds replicas of {held} partitions: \
+         `flumen topic alter TOPIC --brokers ...` moves them"
+    );
+    if find(&admin.describe_quorum().await?.voters, id).is_some() {
+        remove(admin, id, output).await?;
+    }
+    admin.unregister_broker(id).await?;
+    output.done(&format!("broker {id} is forgotten"));
+    Ok(())
+}
+
+fn find(replicas: &[QuorumReplica], id: i32) -> Option<&QuorumReplica> {
+    replicas.iter().find(|replica| replica.id == id)
+}
+
+fn held_by<'a>(id: i32, partitions: impl Iterator<Item = &'a PartitionReplicas>) -> usize {
+    partitions.filter(|partition| partition.replicas.contains(&id)).count()
+}
+
+#[derive(Debug, Serialize)]
+struct QuorumInfo {
+    leader_id: i32,
+    leader_epoch: i32,
+    high_watermark: i64,
+    replicas: Vec<ReplicaInfo>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReplicaInfo {
+    id: i32,
+    role: &'static str,
+    log_end_offset: i64,
+    lag: i64,
+    last_fetch_timestamp: Option<i64>,
+    last_caught_up_timestamp: Option<i64>,
+}
+
+pub(super) async fn show(admin: &Admin, output: Output) -> anyhow::Result<()> {
+    let quorum = admin.describe_quorum().await?;
+    let replicas = |role, replicas: &[QuorumReplica]| {
+        replicas
+            .iter()
+            .map(|replica| ReplicaInfo {
+                id: replica.id,
+                role,
+                log_end_offset: replica.log_end_offset,
+                lag: (quorum.high_watermark - replica.log_end_offset).max(0),
+                last_fetch_timestamp: replica.last_fetch_timestamp,
+                last_caught_up_timestamp: replica.last_caught_up_timestamp,
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut all = replicas("voter", &quorum.voters);
+    all.extend(replicas("observer", &quorum.observers));
+    let info = QuorumInfo {
+        leader_id: quorum.leader_id,
+        leader_epoch: quorum.leader_epoch,
+        high_watermark: quorum.high_watermark,
+        replicas: all,
+    };
+    output.thing(
+        &info,
+        &[
+            ("leader", info.leader_id.to_string()),
+            ("epoch", info.leader_epoch.to_string()),
+            ("high watermark", info.high_watermark.to_string()),
+        ],
+    )?;
+    if !output.is_json() {
+        println!();
+        let columns = ["NODE", "ROLE", "LOG END", "LAG", "CAUGHT UP"];
+        output.list(&columns, &info.replicas, replica_row)?;
+    }
+    Ok(())
+}
+
+fn replica_row(replica: &ReplicaInfo) -> Row {
+    vec![
+        replica.id.to_string(),
+        replica.role.to_owned(),
+        replica.log_end_offset.to_string(),
+        replica.lag.to_string(),
+        replica.last_caught_up_timestamp.map_or("-".to_owned(), date),
+    ]
+}
