@@ -1,16 +1,15 @@
 //! One connection through the proxy: what is read at one end is written at the other, as the two
 //! links between the ends allow.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use crate::network::Link;
+use crate::seams::seams;
 
 /// The largest piece that travels as one.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -38,21 +37,15 @@ enum Outcome {
 }
 
 /// Carries everything between two sockets until both directions have ended or one is broken.
-pub(crate) async fn carry(
-    mut near: TcpStream,
-    mut far: TcpStream,
-    there: Link,
-    back: Link,
-    clock: Arc<dyn Clock>,
-) {
+pub(crate) async fn carry(mut near: TcpStream, mut far: TcpStream, there: Link, back: Link) {
     let outcome = {
         let (near_read, near_write) = near.split();
         let (far_read, far_write) = far.split();
         let both = async {
             tokio::try_join!(
                 biased;
-                pass(near_read, far_write, &there, &*clock),
-                pass(far_read, near_write, &back, &*clock),
+                pass(near_read, far_write, &there),
+                pass(far_read, near_write, &back),
             )
         };
         tokio::select! {
@@ -75,27 +68,17 @@ pub(crate) async fn carry(
 }
 
 /// Carries one direction to its end.
-async fn pass(
-    read: ReadHalf<'_>,
-    write: WriteHalf<'_>,
-    link: &Link,
-    clock: &dyn Clock,
-) -> Result<(), Broken> {
+async fn pass(read: ReadHalf<'_>, write: WriteHalf<'_>, link: &Link) -> Result<(), Broken> {
     let (sender, receiver) = mpsc::channel(PIECES_MAX);
     let reading = async {
-        take(read, link, clock, sender).await;
+        take(read, link, sender).await;
         Ok(())
     };
-    tokio::try_join!(biased; reading, deliver(write, link, clock, receiver)).map(|_| ())
+    tokio::try_join!(biased; reading, deliver(write, link, receiver)).map(|_| ())
 }
 
 /// Reads pieces and notes when each arrives at the other end.
-async fn take(
-    mut read: ReadHalf<'_>,
-    link: &Link,
-    clock: &dyn Clock,
-    sender: mpsc::Sender<(Duration, Piece)>,
-) {
+async fn take(mut read: ReadHalf<'_>, link: &Link, sender: mpsc::Sender<(Duration, Piece)>) {
     loop {
         let mut buffer = vec![0; PIECE_BYTES];
         let piece = match read.read(&mut buffer).await {
@@ -107,7 +90,7 @@ async fn take(
             Err(_) => Piece::Broken,
         };
         let is_last = !matches!(piece, Piece::Bytes(_));
-        let due = clock.monotonic() + link.delay();
+        let due = seams().clock.monotonic() + link.delay();
         if sender.send((due, piece)).await.is_err() || is_last {
             return;
         }
@@ -118,11 +101,10 @@ async fn take(
 async fn deliver(
     mut write: WriteHalf<'_>,
     link: &Link,
-    clock: &dyn Clock,
     mut receiver: mpsc::Receiver<(Duration, Piece)>,
 ) -> Result<(), Broken> {
     while let Some((due, piece)) = receiver.recv().await {
-        tokio::time::sleep(due.saturating_sub(clock.monotonic())).await;
+        tokio::time::sleep(due.saturating_sub(seams().clock.monotonic())).await;
         link.passable().await;
         match piece {
             Piece::Bytes(bytes) if link.is_reset() => {

@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::{Seams, TaskHandle};
+use flumen_client::connection::TaskHandle;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::carry;
 use crate::network::{Network, Node};
 use crate::origin::Processes;
+use crate::seams::seams;
 
 /// How often a broker that starts is asked whether it listens.
 const PROBE_INTERVAL: Duration = Duration::from_millis(10);
@@ -32,7 +33,6 @@ pub(crate) enum Visitors {
 #[derive(Debug)]
 pub(crate) struct Door {
     way: Arc<Way>,
-    seams: Seams,
     task: Mutex<Option<TaskHandle>>,
 }
 
@@ -55,7 +55,7 @@ impl Door {
         network: &Arc<Network>,
     ) -> Self {
         let way = Way { port, listener_port, to, visitors, network: Arc::clone(network) };
-        Self { way: Arc::new(way), seams: Seams::real(), task: Mutex::new(None) }
+        Self { way: Arc::new(way), task: Mutex::new(None) }
     }
 
     /// The address that others are told.
@@ -65,8 +65,8 @@ impl Door {
 
     /// Opens the door as soon as the broker listens.
     pub(crate) fn open(&self) {
-        let running = Arc::clone(&self.way).run(self.seams.clone());
-        let task = self.seams.spawn.spawn("door", Box::pin(running));
+        let running = Arc::clone(&self.way).run();
+        let task = seams().spawn.spawn("door", Box::pin(running));
         assert!(self.task.lock().replace(task).is_none(), "a door is opened once");
     }
 
@@ -82,20 +82,20 @@ impl Door {
 }
 
 impl Way {
-    async fn run(self: Arc<Self>, seams: Seams) {
+    async fn run(self: Arc<Self>) {
         while self.connect().await.is_none() {
             tokio::time::sleep(PROBE_INTERVAL).await;
         }
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.unwrap();
         loop {
             let (socket, from) = listener.accept().await.unwrap();
-            let passing = Arc::clone(&self).let_in(socket, from, seams.clone());
+            let passing = Arc::clone(&self).let_in(socket, from);
             // It ends with its connection.
-            drop(seams.spawn.spawn("connection through a door", Box::pin(passing)));
+            drop(seams().spawn.spawn("connection through a door", Box::pin(passing)));
         }
     }
 
-    async fn let_in(self: Arc<Self>, near: TcpStream, from: SocketAddr, seams: Seams) {
+    async fn let_in(self: Arc<Self>, near: TcpStream, from: SocketAddr) {
         let from = match &self.visitors {
             Visitors::Clients => Some(Node::Clients),
             Visitors::Brokers(processes) => processes.owner(from),
@@ -109,7 +109,7 @@ impl Way {
         }
         let there = self.network.link(from, self.to);
         let back = self.network.link(self.to, from);
-        carry(near, far, there, back, seams.clock).await;
+        carry(near, far, there, back).await;
     }
 
     async fn connect(&self) -> Option<TcpStream> {

@@ -79,14 +79,21 @@ impl Link {
 /// All links. One that nobody has named yet does nothing to what it carries.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
-    links: Mutex<BTreeMap<(Node, Node), (watch::Sender<Condition>, Arc<AtomicU64>)>>,
+    links: Mutex<BTreeMap<(Node, Node), State>>,
+}
+
+/// A link as all its connections share it.
+#[derive(Debug, Default)]
+struct State {
+    condition: watch::Sender<Condition>,
+    carried: Arc<AtomicU64>,
 }
 
 impl Network {
     /// The link for a connection that begins now.
     pub(crate) fn link(&self, from: Node, to: Node) -> Link {
         let mut links = self.links.lock();
-        let (condition, carried) = links.entry((from, to)).or_default();
+        let State { condition, carried } = links.entry((from, to)).or_default();
         let condition = condition.subscribe();
         let begun = *condition.borrow();
         Link { condition, begun, carried: Arc::clone(carried) }
@@ -95,13 +102,13 @@ impl Network {
     /// Changes what a link does.
     pub(crate) fn change(&self, from: Node, to: Node, change: impl FnOnce(&mut Condition)) {
         let mut links = self.links.lock();
-        links.entry((from, to)).or_default().0.send_modify(change);
+        links.entry((from, to)).or_default().condition.send_modify(change);
     }
 
     /// Lets everything through again. What was broken stays broken.
     pub(crate) fn heal(&self) {
-        for (condition, _) in self.links.lock().values() {
-            condition.send_modify(|now| {
+        for state in self.links.lock().values() {
+            state.condition.send_modify(|now| {
                 now.is_cut = false;
                 now.delay = Duration::ZERO;
             });
@@ -111,6 +118,6 @@ impl Network {
     /// How many bytes went over a link.
     pub(crate) fn carried(&self, from: Node, to: Node) -> u64 {
         let links = self.links.lock();
-        links.get(&(from, to)).map_or(0, |(_, carried)| carried.load(Ordering::Relaxed))
+        links.get(&(from, to)).map_or(0, |state| state.carried.load(Ordering::Relaxed))
     }
 }

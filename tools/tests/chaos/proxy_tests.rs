@@ -4,7 +4,6 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::Seams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -13,6 +12,7 @@ use crate::door::{Door, Visitors};
 use crate::network::{Network, Node};
 use crate::origin::Processes;
 use crate::ports::free_port;
+use crate::seams::seams;
 
 const CLIENTS: Node = Node::Clients;
 const SERVER: Node = Node::Broker(1);
@@ -42,10 +42,10 @@ impl Setup {
                     // A connection that breaks is what some of these tests are about.
                     let _ = tokio::io::copy(&mut read, &mut write).await;
                 };
-                drop(Seams::real().spawn.spawn("echo", Box::pin(echo)));
+                drop(seams().spawn.spawn("echo", Box::pin(echo)));
             }
         };
-        drop(Seams::real().spawn.spawn("server", Box::pin(echoing)));
+        drop(seams().spawn.spawn("server", Box::pin(echoing)));
         let network = Arc::new(Network::default());
         let door = Door::new((free_port(), listener_port), SERVER, visitors, &network);
         door.open();
@@ -126,7 +126,7 @@ async fn a_delay_makes_everything_later_and_loses_nothing() {
     let mut socket = setup.connection().await;
     let delay = Duration::from_millis(80);
     setup.network.change(CLIENTS, SERVER, |link| link.delay = delay);
-    let clock = Seams::real().clock;
+    let clock = &seams().clock;
     let began = clock.monotonic();
     say(&mut socket, b"one").await;
     say(&mut socket, b"two").await;
