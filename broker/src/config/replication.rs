@@ -1,5 +1,7 @@
 //! How many copies there are, and the quorum that keeps the metadata.
 
+use std::time::Duration;
+
 use super::definition::{Definition, Kind};
 use super::listener::Endpoint;
 use super::settings::Settings;
@@ -149,7 +151,7 @@ pub struct ReplicationConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderBalance {
     /// Time between two looks.
-    pub interval_seconds: u64,
+    pub interval: Duration,
     /// The share of a broker's partitions that others may lead.
     pub imbalance_percent_max: usize,
 }
@@ -177,7 +179,9 @@ impl ReplicationConfig {
             sync_timeout_ms: settings.number("log.sync.timeout.ms"),
             leader_balance: settings.boolean("auto.leader.rebalance.enable").then(|| {
                 LeaderBalance {
-                    interval_seconds: settings.number("leader.imbalance.check.interval.seconds"),
+                    interval: Duration::from_secs(
+                        settings.number("leader.imbalance.check.interval.seconds"),
+                    ),
                     imbalance_percent_max: settings
                         .number("leader.imbalance.per.broker.percentage"),
                 }

@@ -70,11 +70,26 @@ pub enum AssignmentError {
     },
 }
 
-/// Checks the places of one partition: distinct brokers that exist, as many as for the others.
+/// Checks the places of a new partition: brokers that can take it, as many as for the others.
 pub(super) fn check_assignment(
     image: &MetadataImage,
     brokers: &[i32],
     expected: usize,
+) -> Result<Vec<i32>, AssignmentError> {
+    let replicas = check_replicas(image, brokers)?;
+    if replicas.len() != expected {
+        return Err(AssignmentError::Uneven { count: brokers.len(), expected });
+    }
+    if !replicas.iter().any(|id| image.is_active(*id)) {
+        return Err(AssignmentError::NobodyActive { brokers: replicas });
+    }
+    Ok(replicas)
+}
+
+/// Checks the places of a partition: distinct brokers that exist.
+pub(super) fn check_replicas(
+    image: &MetadataImage,
+    brokers: &[i32],
 ) -> Result<Vec<i32>, AssignmentError> {
     if brokers.is_empty() {
         return Err(AssignmentError::Empty);
@@ -87,12 +102,6 @@ pub(super) fn check_assignment(
         if !seen.insert(broker_id) {
             return Err(AssignmentError::BrokerTwice { broker_id });
         }
-    }
-    if brokers.len() != expected {
-        return Err(AssignmentError::Uneven { count: brokers.len(), expected });
-    }
-    if !brokers.iter().any(|id| image.is_active(*id)) {
-        return Err(AssignmentError::NobodyActive { brokers: brokers.to_vec() });
     }
     Ok(brokers.to_vec())
 }

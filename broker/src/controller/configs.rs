@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use super::decision::Decision;
 use super::image::{Configs, MetadataImage};
+use super::partition_change::changes;
 use super::records::{ConfigRecord, ConfigResource, MetadataRecord};
+use super::standing::Standing;
 use super::topic_name::check_topic_name;
 use crate::config::{Change, Definition, Kind, Scope, find};
 
@@ -103,6 +105,21 @@ pub(super) fn alter_configs(
         decision.answer.push((name.clone(), altered));
     }
     decision
+}
+
+/// What a change of settings makes necessary in partitions, given the image with that change.
+///
+/// Where fewer replicas need to be in sync than before, more may be committed from now on, which those
+/// that were eligible do not get.
+pub(super) fn follow_up(
+    standing: &Standing<'_>,
+    altered: &[MetadataRecord],
+) -> Vec<MetadataRecord> {
+    let is_concerned = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.name == "min.insync.replicas");
+    if !altered.iter().any(is_concerned) {
+        return Vec::new();
+    }
+    changes(standing, |partition, _, change| (!partition.eligible.is_empty()).then_some(change))
 }
 
 fn alter_resource(

@@ -1,9 +1,9 @@
 //! Decides on requests to elect leaders.
 
 use super::decision::Decision;
-use super::image::{PartitionImage, TopicImage};
+use super::image::{MetadataImage, PartitionImage, TopicImage};
 use super::partition_change::PartitionChange;
-use super::records::MetadataRecord;
+use super::records::{MetadataRecord, NewLeader, PartitionChangeRecord};
 use super::standing::Standing;
 
 /// Who may become leader.
@@ -53,6 +53,16 @@ pub enum ElectionError {
     /// No replica is in service.
     #[error("Eligible topic partition leaders are not available.")]
     NobodyAvailable,
+}
+
+/// Whether `record` makes a replica leader that need not have every acknowledged record; `image` is what
+/// it is replayed on.
+pub(super) fn is_unclean(image: &MetadataImage, record: &PartitionChangeRecord) -> bool {
+    let NewLeader::Broker(leader) = record.leader else { return false };
+    let topic = image.topic_by_id(record.topic_id);
+    topic.and_then(|topic| topic.partition(record.partition_index)).is_some_and(|partition| {
+        !partition.in_sync.contains(&leader) && !partition.eligible.contains(&leader)
+    })
 }
 
 /// The answers of one topic.

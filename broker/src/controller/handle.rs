@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Seams;
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::brokers::found_cluster;
-use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs};
+use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs, follow_up};
 use super::control::{AllocateProducerIdsError, ControlRequest, ControlResponse};
 use super::create_partitions::{CreatePartitionsError, create_partitions};
 use super::create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic, create_topics};
@@ -25,6 +26,7 @@ use super::elections::{ElectionType, TopicElections, elect_leaders};
 use super::image::MetadataImage;
 use super::producer_ids::ProducerIdBlock;
 use super::quorum::{NotLeader, Published, Quorum, QuorumError, QuorumStatus};
+use super::reassignments::{ReassignError, Reassignment, alter_reassignments};
 use super::runtime::{Asked, Decider, QUEUE_SIZE, Question};
 use super::sessions::BrokerSessions;
 use super::standing::Standing;
@@ -44,6 +46,7 @@ pub struct Controller {
     published: Arc<Published>,
     questions: mpsc::Sender<Box<dyn Question>>,
     producer_ids: Arc<Mutex<ProducerIdBlock>>,
+    unclean_elections: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Controller {
@@ -97,11 +100,13 @@ impl Controller {
         let timeout = Duration::from_millis(replication.session_timeout_ms);
         let sessions = Arc::new(Mutex::new(BrokerSessions::new(timeout)));
         let (questions, asked) = mpsc::channel(QUEUE_SIZE);
+        let unclean_elections = Arc::<AtomicU64>::default();
         let decider = Decider::new(
             Arc::clone(&quorum),
             Arc::clone(&seams.clock),
             Arc::clone(&config),
             Arc::clone(&sessions),
+            Arc::clone(&unclean_elections),
         );
         drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
         Ok(Self {
@@ -113,6 +118,7 @@ impl Controller {
             quorum,
             questions,
             producer_ids: Arc::default(),
+            unclean_elections,
         })
     }
 
@@ -256,7 +262,19 @@ impl Controller {
         resources: Vec<(ResourceName, Alteration)>,
         validate_only: bool,
     ) -> Result<Vec<(ResourceName, Result<(), AlterConfigError>)>, NotLeader> {
-        self.ask(move |image| alter_configs(image, &resources, validate_only)).await
+        let config = Arc::clone(&self.config);
+        self.ask(move |image| {
+            let mut decision = alter_configs(image, &resources, validate_only);
+            let mut altered = image.clone();
+            for record in &decision.records {
+                altered.replay(record).expect("a decision fits the image it was made on");
+            }
+            let standing = Standing::new(&altered, &config);
+            let partitions = follow_up(&standing, &decision.records);
+            decision.records.extend(partitions);
+            decision
+        })
+        .await
     }
 
     /// Elects leaders, in all partitions without `topics`.
@@ -273,6 +291,31 @@ impl Controller {
             elect_leaders(&Standing::new(image, &config), election, topics.as_deref())
         })
         .await
+    }
+
+    /// Moves partitions to other brokers, or ends such moves. The answers are in the order of the
+    /// request; the moves go on after them.
+    ///
+    /// # Errors
+    /// [`NotLeader`] when nothing was decided.
+    pub async fn alter_reassignments(
+        &self,
+        reassignments: Vec<Reassignment>,
+        allows_factor_change: bool,
+    ) -> Result<Vec<Result<(), ReassignError>>, NotLeader> {
+        let config = Arc::clone(&self.config);
+        self.ask(move |image| {
+            let standing = Standing::new(image, &config);
+            alter_reassignments(&standing, &reassignments, allows_factor_change)
+        })
+        .await
+    }
+
+    /// How many leaders this broker, as the one that decides, has elected that need not have every
+    /// acknowledged record.
+    #[must_use]
+    pub fn unclean_elections(&self) -> u64 {
+        self.unclean_elections.load(Ordering::Relaxed)
     }
 
     /// A producer id that nobody has had.

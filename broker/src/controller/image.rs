@@ -225,6 +225,14 @@ impl MetadataImage {
         self.topic(topic)?.partition(index)
     }
 
+    /// The partitions that are being moved, by topic.
+    pub fn reassigning(&self) -> impl Iterator<Item = (&Arc<TopicImage>, i32, &PartitionImage)> {
+        self.topics().flat_map(|topic| {
+            let moving = topic.indexed_partitions().filter(|(_, p)| p.is_reassigning());
+            moving.map(move |(index, partition)| (topic, index, partition))
+        })
+    }
+
     /// How many partitions there are in all.
     #[must_use]
     pub fn partition_count(&self) -> usize {

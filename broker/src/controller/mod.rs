@@ -6,6 +6,7 @@
 
 mod alter_partitions;
 mod assignment;
+mod balance;
 mod brokers;
 mod configs;
 mod control;
@@ -21,6 +22,7 @@ mod partition_change;
 mod placement;
 mod producer_ids;
 mod quorum;
+mod reassignments;
 pub mod records;
 mod runtime;
 mod service;
@@ -56,5 +58,6 @@ pub use producer_ids::{NoProducerIds, ProducerIdBlock};
 #[cfg(fuzzing)]
 pub use quorum::fuzzing;
 pub use quorum::{NotLeader, QuorumError, QuorumStatus};
+pub use reassignments::{ReassignError, Reassignment};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};
 pub use topic_name::{TopicNameError, check_topic_name};

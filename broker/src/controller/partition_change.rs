@@ -82,6 +82,14 @@ impl<'a> PartitionChange<'a> {
         self
     }
 
+    /// Moves the replicas.
+    pub(super) fn assign(mut self, assignment: Assignment) -> Self {
+        self.in_sync.retain(|id| assignment.replicas.contains(id));
+        self.eligible.retain(|id| assignment.replicas.contains(id));
+        self.assignment = assignment;
+        self
+    }
+
     /// Takes a replica out of every set, were it the last: it has lost what it had (R11).
     pub(super) fn exclude(mut self, broker_id: i32) -> Self {
         self.in_sync.retain(|id| *id != broker_id);

@@ -5,8 +5,9 @@
 //! once they are committed. When this broker stops leading, what it had decided and not committed may
 //! be lost: the image it was ahead with is dropped, and the answers are errors.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Clock;
@@ -14,11 +15,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tracing::info;
+use tracing::{info, warn};
 
+use super::balance::{balance_leaders, elect_missing};
 use super::brokers::fence_broker;
-use super::decision::Decision;
-use super::image::MetadataImage;
+use super::decision::{Decision, entries};
+use super::elections::is_unclean;
+use super::image::{BrokerImage, MetadataImage};
 use super::quorum::{NotLeader, Pending, Quorum};
 use super::records::MetadataRecord;
 use super::sessions::BrokerSessions;
@@ -30,6 +33,9 @@ pub(super) const QUEUE_SIZE: usize = 1024;
 
 /// How often sessions are looked at: a fraction of the shortest that makes sense.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often missing leaders are looked for where leaders are not balanced.
+const LOOK_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A request that needs a decision.
 pub(super) trait Question: Send {
@@ -90,6 +96,9 @@ pub(super) struct Decider {
     sessions: Arc<Mutex<BrokerSessions>>,
     /// The term that the sessions are of.
     sessions_term: Option<u64>,
+    unclean_elections: Arc<AtomicU64>,
+    /// When leaders are looked at next.
+    balance_at: Duration,
     snapshot_rule: SnapshotRule,
     snapshot_size: u64,
     snapshot_ms: i64,
@@ -110,6 +119,7 @@ impl Decider {
         clock: Arc<dyn Clock>,
         config: Arc<BrokerConfig>,
         sessions: Arc<Mutex<BrokerSessions>>,
+        unclean_elections: Arc<AtomicU64>,
     ) -> Self {
         let snapshot_rule = SnapshotRule {
             bytes: config.replication.snapshot_bytes,
@@ -119,6 +129,8 @@ impl Decider {
             config,
             sessions,
             sessions_term: None,
+            unclean_elections,
+            balance_at: Duration::ZERO,
             snapshot_size: 0,
             snapshot_ms: clock.wall_ms(),
             quorum,
@@ -178,7 +190,7 @@ impl Decider {
         }
     }
 
-    /// Decides what time decides: which brokers are missed.
+    /// Decides what time decides: which brokers are missed, and which leaders.
     async fn on_tick(&mut self) -> Option<Pending> {
         self.quorum.leading_term()?;
         self.ahead().await.ok()?;
@@ -190,18 +202,23 @@ impl Decider {
         let mut latest = None;
         for (broker_id, epoch) in overdue {
             let image = &self.ahead.as_ref()?.image;
-            if !image
-                .broker(broker_id)
-                .is_some_and(|broker| broker.epoch == epoch && !broker.fenced)
-            {
-                continue;
+            let missed = |broker: &Arc<BrokerImage>| broker.epoch == epoch && !broker.fenced;
+            if image.broker(broker_id).is_some_and(missed) {
+                info!(broker_id, epoch, "a broker is missed and goes out of service");
+                let standing = Standing::new(image, &self.config).heard(&heard);
+                let records = fence_broker(standing, broker_id, epoch).records;
+                latest = Some(self.append(records).await.ok()?);
             }
-            info!(broker_id, epoch, "a broker is missed and goes out of service");
-            let standing = Standing::new(image, &self.config).heard(&heard);
-            let records = fence_broker(standing, broker_id, epoch).records;
-            if let Some(pending) = latest.replace(self.append(records).await.ok()?) {
-                drop(pending);
+        }
+        if now >= self.balance_at {
+            let image = &self.ahead.as_ref()?.image;
+            let records = self.look_at_leaders(image, &heard);
+            if !records.is_empty() {
+                latest = Some(self.append(records).await.ok()?);
             }
+            let balance = self.config.replication.leader_balance;
+            let interval = balance.map_or(LOOK_INTERVAL, |balance| balance.interval);
+            self.balance_at = now + interval;
         }
         if latest.is_some() {
             self.waiting.push_back(Vec::new());
@@ -209,17 +226,40 @@ impl Decider {
         latest
     }
 
+    fn look_at_leaders(&self, image: &MetadataImage, heard: &BTreeSet<i32>) -> Vec<MetadataRecord> {
+        let standing = Standing::new(image, &self.config).heard(heard);
+        let missing = elect_missing(&standing);
+        match self.config.replication.leader_balance {
+            // One thing after the other: the balance is looked at again.
+            Some(balance) if missing.is_empty() => {
+                balance_leaders(&standing, balance.imbalance_percent_max)
+            }
+            _ => missing,
+        }
+    }
+
     /// Applies what was decided to the image ahead of the log, and sends it on its way.
     async fn append(&mut self, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
         let ahead = self.ahead.as_mut().ok_or(NotLeader)?;
         for record in &records {
+            if let MetadataRecord::PartitionChange(change) = record
+                && is_unclean(&ahead.image, change)
+            {
+                let (topic, partition) = (change.topic_id, change.partition_index);
+                warn!(%topic, partition, leader = ?change.leader, "an unclean election: records may be lost");
+                self.unclean_elections.fetch_add(1, Ordering::Relaxed);
+            }
             ahead.image.replay(record).expect("a decision fits the image it was made on");
         }
-        let appended = self.quorum.append(records).await;
-        if appended.is_err() {
-            self.ahead = None;
+        let mut latest = Err(NotLeader);
+        for entry in entries(records) {
+            latest = self.quorum.append(entry).await;
+            if latest.is_err() {
+                self.ahead = None;
+                break;
+            }
         }
-        appended
+        latest
     }
 
     /// The image to decide on, if this broker leads.
@@ -232,6 +272,7 @@ impl Decider {
                 let brokers = image.brokers().map(|broker| (broker.id, broker.epoch));
                 self.sessions.lock().on_leading(self.clock.monotonic(), brokers);
                 self.sessions_term = Some(term);
+                self.balance_at = Duration::ZERO;
             }
             self.ahead = Some(Ahead { term, image });
         }

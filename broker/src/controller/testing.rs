@@ -10,7 +10,9 @@ use super::control::{BrokerHeartbeat, ControlRequest, ControlResponse, Wants};
 use super::handle::Controller;
 use super::image::MetadataImage;
 use super::quorum::NotLeader;
-use super::records::{BrokerEndpoint, MetadataRecord, RegisterBrokerRecord};
+use super::records::{
+    BrokerEndpoint, MetadataRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord,
+};
 
 /// Numbers that look random and are the same in every run.
 #[derive(Debug, Default)]
@@ -47,6 +49,29 @@ pub(super) fn image_of_brokers(count: usize, racks: &[&str]) -> MetadataImage {
         };
         image.replay(&record.into()).unwrap();
     }
+    image
+}
+
+/// Three brokers, and the partition `t-0` with this leader and this in-sync set.
+pub(super) fn image_of_partition(leader: Option<i32>, in_sync: &[i32]) -> MetadataImage {
+    let mut image = image_of_brokers(3, &[]);
+    let topic_id = Uuid::from_bytes([50; 16]);
+    let partition = PartitionRecord {
+        topic_id,
+        partition_index: 0,
+        replicas: vec![1, 2, 3],
+        directories: vec![Uuid::ZERO; 3],
+        in_sync: in_sync.to_vec(),
+        eligible: Vec::new(),
+        leader,
+        leader_epoch: 7,
+        partition_epoch: 9,
+        adding: Vec::new(),
+        removing: Vec::new(),
+        last_known_leader: None,
+    };
+    let records = [TopicRecord { topic_id, name: "t".to_owned() }.into(), partition.into()];
+    replay_all(&mut image, &records);
     image
 }
 

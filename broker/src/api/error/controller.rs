@@ -8,8 +8,8 @@ use super::WireError;
 use crate::api::decided::Undecided;
 use crate::controller::{
     AllocateProducerIdsError, AlterConfigError, AssignmentError, CreatePartitionsError,
-    CreateTopicError, DeleteTopicError, ElectionError, NotLeader, ProducerIdError,
-    TopicConfigError, TopicNameError,
+    CreateTopicError, DeleteTopicError, ElectionError, NotLeader, ProducerIdError, ReassignError,
+    TopicConfigError, TopicNameError, UnregisterBrokerError,
 };
 
 impl WireError for NotLeader {
@@ -126,6 +126,29 @@ impl WireError for ElectionError {
             Self::NotNeeded => ErrorCode::ElectionNotNeeded,
             Self::PreferredNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
             Self::NobodyAvailable => ErrorCode::EligibleLeadersNotAvailable,
+        }
+    }
+}
+
+impl WireError for ReassignError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownTopic { .. } | Self::UnknownPartition { .. } => {
+                ErrorCode::UnknownTopicOrPartition
+            }
+            Self::Twice { .. } => ErrorCode::InvalidRequest,
+            Self::NotInProgress => ErrorCode::NoReassignmentInProgress,
+            Self::Assignment(error) => error.code(),
+            Self::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+            Self::NoneInSync { .. } => ErrorCode::InvalidReplicaAssignment,
+        }
+    }
+}
+
+impl WireError for UnregisterBrokerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unknown { .. } => ErrorCode::BrokerIdNotRegistered,
         }
     }
 }

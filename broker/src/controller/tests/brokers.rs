@@ -1,6 +1,6 @@
 //! Brokers that start, producer ids, and elections.
 
-use flumen_protocol::{ErrorCode, Uuid};
+use flumen_protocol::ErrorCode;
 
 use crate::api::error::WireError;
 use crate::config::BrokerConfig;
@@ -12,11 +12,12 @@ use crate::controller::elections::{ElectionType, elect_leaders};
 use crate::controller::image::MetadataImage;
 use crate::controller::producer_ids::allocate_producer_ids;
 use crate::controller::records::{
-    FenceBrokerRecord, NewLeader, PartitionChangeRecord, PartitionRecord, TopicRecord,
-    UnregisterBrokerRecord,
+    FenceBrokerRecord, NewLeader, PartitionChangeRecord, UnregisterBrokerRecord,
 };
 use crate::controller::standing::Standing;
-use crate::controller::testing::{Sequence, image_of_brokers, registration, replay_all};
+use crate::controller::testing::{
+    Sequence, image_of_brokers, image_of_partition, registration, replay_all,
+};
 
 /// Registers on an image of which nothing else is known.
 fn register(
@@ -37,29 +38,6 @@ fn enter(image: &mut MetadataImage, broker_id: i32) {
     let broker = image.broker(broker_id).unwrap();
     let records = unfence_broker(Standing::new(image, &BrokerConfig::default()), broker);
     replay_all(image, &records);
-}
-
-/// Three brokers, and one partition with this leader and this in-sync set.
-fn image(leader: Option<i32>, in_sync: &[i32]) -> MetadataImage {
-    let mut image = image_of_brokers(3, &[]);
-    let topic_id = Uuid::from_bytes([50; 16]);
-    let partition = PartitionRecord {
-        topic_id,
-        partition_index: 0,
-        replicas: vec![1, 2, 3],
-        directories: vec![Uuid::ZERO; 3],
-        in_sync: in_sync.to_vec(),
-        eligible: Vec::new(),
-        leader,
-        leader_epoch: 7,
-        partition_epoch: 9,
-        adding: Vec::new(),
-        removing: Vec::new(),
-        last_known_leader: None,
-    };
-    let records = [TopicRecord { topic_id, name: "t".to_owned() }.into(), partition.into()];
-    replay_all(&mut image, &records);
-    image
 }
 
 fn fence(image: &mut MetadataImage, broker_id: i32) {
@@ -105,7 +83,7 @@ fn a_second_start_beside_a_living_one_is_refused() {
 
 #[test]
 fn a_start_ends_the_leaderships_of_the_one_before() {
-    let mut image = image(Some(1), &[1]);
+    let mut image = image_of_partition(Some(1), &[1]);
     let decision = register(&image, &restart(&image, 1, 77), false);
     replay_all(&mut image, &decision.records);
     let partition = image.partition("t", 0).unwrap();
@@ -135,7 +113,7 @@ fn the_preferred_leader_takes_over_when_it_is_in_sync() {
     use ElectionType::Preferred;
     use ErrorCode::{ElectionNotNeeded, PreferredLeaderNotAvailable};
     let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, epoch| {
-        let mut image = image(leader, in_sync);
+        let mut image = image_of_partition(leader, in_sync);
         for id in fenced {
             fence(&mut image, *id);
         }
@@ -154,7 +132,7 @@ fn an_unclean_election_takes_the_best_replica_there_is() {
     use ElectionType::Unclean;
     use ErrorCode::{ElectionNotNeeded, EligibleLeadersNotAvailable};
     let check = |leader, in_sync: &[i32], fenced: &[i32], code, now, in_sync_now: &[i32]| {
-        let mut image = image(leader, in_sync);
+        let mut image = image_of_partition(leader, in_sync);
         for id in fenced {
             fence(&mut image, *id);
         }
@@ -171,7 +149,7 @@ fn an_unclean_election_takes_the_best_replica_there_is() {
 #[test]
 fn elections_everywhere_leave_out_what_needs_none() {
     let config = BrokerConfig::default();
-    let image = image(Some(1), &[1]);
+    let image = image_of_partition(Some(1), &[1]);
     let all = elect_leaders(&Standing::new(&image, &config), ElectionType::Preferred, None);
     assert_eq!(all.answer, [("t".to_owned(), Vec::new())]);
     assert!(all.records.is_empty());
@@ -184,7 +162,7 @@ fn elections_everywhere_leave_out_what_needs_none() {
 
 #[test]
 fn a_partition_can_lose_its_leader_and_the_epoch_tells() {
-    let mut image = image(Some(1), &[1]);
+    let mut image = image_of_partition(Some(1), &[1]);
     let change = PartitionChangeRecord {
         leader: NewLeader::Nobody,
         ..PartitionChangeRecord::of(image.topic("t").unwrap().id, 0)

@@ -3,6 +3,9 @@
 mod brokers;
 mod configs;
 mod crash;
+mod invariants;
+mod model;
+mod partitions;
 mod replay;
 mod restart;
 mod topics;
