@@ -1,11 +1,13 @@
 //! `flumen topic`: creates, lists, describes, changes and deletes topics.
 
+mod describe;
+mod replicas;
+mod spread;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use flumen_client::admin::{
-    ConfigChange, ConfigEntry, ConfigResource, Isolation, NewTopic, OffsetSpec, Outcomes,
-};
+use flumen_client::admin::{ConfigChange, ConfigResource, NewTopic, Outcomes};
 use flumen_client::cluster::Topic;
 use flumen_client::{Admin, TopicPartition};
 use flumen_protocol::ErrorCode;
@@ -28,10 +30,13 @@ pub(crate) enum TopicCommand {
     List(List),
     /// Shows partitions, offsets and settings of topics
     Describe(Describe),
-    /// Changes settings of a topic
+    /// Changes settings of a topic, or where its replicas are
     #[command(after_help = "Examples:
   flumen topic alter orders --set retention.ms=86400000
-  flumen topic alter orders --delete retention.ms")]
+  flumen topic alter orders --delete retention.ms
+  flumen topic alter orders --brokers 1,2,4
+  flumen topic alter orders --replication-factor 3
+  flumen topic alter orders --assign 0=2,3,1 --assign 1=3,1,2")]
     Alter(Alter),
     /// Deletes topics and all their records
     Delete(Delete),
@@ -93,7 +98,9 @@ pub(crate) struct Alter {
     /// A setting to put back to the broker's default
     #[arg(long = "delete", value_name = "NAME")]
     deleted: Vec<String>,
-    /// Only check whether the change would be accepted
+    #[command(flatten)]
+    moves: replicas::Moves,
+    /// Only check whether the change would be accepted; of moves, show what would go where
     #[arg(long)]
     dry_run: bool,
 }
@@ -135,7 +142,7 @@ pub(crate) async fn run(command: &TopicCommand, flags: &CommonFlags) -> anyhow::
     match command {
         TopicCommand::Create(arguments) => create(&admin, arguments, output).await,
         TopicCommand::List(arguments) => list(&admin, arguments, output).await,
-        TopicCommand::Describe(arguments) => describe(&admin, arguments, output).await,
+        TopicCommand::Describe(arguments) => describe::run(&admin, arguments, output).await,
         TopicCommand::Alter(arguments) => alter(&admin, arguments, output).await,
         TopicCommand::Delete(arguments) => {
             let names: Vec<&str> = arguments.names.iter().map(String::as_str).collect();
@@ -223,137 +230,24 @@ async fn list(admin: &Admin, arguments: &List, output: Output) -> anyhow::Result
     Ok(())
 }
 
-#[derive(Debug, Serialize)]
-struct TopicDetail {
-    #[serde(flatten)]
-    summary: TopicSummary,
-    partition_details: Vec<PartitionDetail>,
-    /// Settings that differ from the defaults, or all.
-    configs: BTreeMap<String, Option<String>>,
-}
-
-#[derive(Debug, Serialize)]
-struct PartitionDetail {
-    partition: i32,
-    leader: Option<i32>,
-    leader_epoch: i32,
-    replicas: Vec<i32>,
-    in_sync_replicas: Vec<i32>,
-    log_start_offset: Option<i64>,
-    high_watermark: Option<i64>,
-}
-
-async fn describe(admin: &Admin, arguments: &Describe, output: Output) -> anyhow::Result<()> {
-    let mut details = Vec::new();
-    for name in &arguments.names {
-        details.push(detail(admin, name, arguments.all_configs).await?);
-    }
-    if output.is_json() {
-        output.document(&details, &[])?;
-        return Ok(());
-    }
-    for (index, detail) in details.iter().enumerate() {
-        if index > 0 {
-            println!();
-        }
-        print_detail(detail, output)?;
-    }
-    Ok(())
-}
-
-async fn detail(admin: &Admin, name: &str, all_configs: bool) -> anyhow::Result<TopicDetail> {
-    let topic = admin.describe_topic(name).await?;
-    let configs = admin.describe_configs(&ConfigResource::Topic(name.to_owned())).await?;
-    let starts = bounds(admin, &topic, OffsetSpec::Earliest).await;
-    let ends = bounds(admin, &topic, OffsetSpec::Latest).await;
-    let partition_details = topic.partitions.iter().map(|partition| PartitionDetail {
-        partition: partition.index,
-        leader: partition.leader,
-        leader_epoch: partition.leader_epoch,
-        replicas: partition.replicas.clone(),
-        in_sync_replicas: partition.in_sync.clone(),
-        log_start_offset: starts.get(&partition.index).copied(),
-        high_watermark: ends.get(&partition.index).copied(),
-    });
-    let shown = |entry: &ConfigEntry| all_configs || !entry.is_default;
-    Ok(TopicDetail {
-        summary: TopicSummary::new(&topic),
-        partition_details: partition_details.collect(),
-        configs: configs
-            .into_iter()
-            .filter(|(_, entry)| shown(entry))
-            .map(|(name, entry)| (name, entry.value))
-            .collect(),
-    })
-}
-
-/// An end of each partition's log; what cannot be told is left out.
-async fn bounds(admin: &Admin, topic: &Topic, which: OffsetSpec) -> BTreeMap<i32, i64> {
-    let partitions = topic.partitions.iter();
-    let places = partitions
-        .filter(|partition| partition.leader.is_some())
-        .map(|partition| (TopicPartition::new(topic.name.clone(), partition.index), which));
-    let listed = admin.list_offsets(places.collect(), Isolation::default()).await;
-    listed
-        .into_iter()
-        .filter_map(|(partition, outcome)| Some((partition.partition, outcome.ok()?.offset?)))
-        .collect()
-}
-
-fn print_detail(detail: &TopicDetail, output: Output) -> anyhow::Result<()> {
-    let summary = &detail.summary;
-    output.thing(
-        summary,
-        &[
-            ("topic", summary.name.clone()),
-            ("id", summary.id.clone()),
-            ("partitions", summary.partitions.to_string()),
-            ("replicas", summary.replication_factor.to_string()),
-        ],
-    )?;
-    let optional = |number: Option<i64>| number.map_or("-".to_owned(), |found| found.to_string());
-    let rows = detail.partition_details.iter().map(|partition| {
-        vec![
-            partition.partition.to_string(),
-            optional(partition.leader.map(i64::from)),
-            partition.leader_epoch.to_string(),
-            joined(&partition.replicas),
-            joined(&partition.in_sync_replicas),
-            optional(partition.log_start_offset),
-            optional(partition.high_watermark),
-        ]
-    });
-    println!();
-    let columns: &[&str] =
-        &["PARTITION", "LEADER", "EPOCH", "REPLICAS", "IN SYNC", "LOG START", "HIGH WATERMARK"];
-    let mut parts = vec![(columns, rows.collect::<Vec<Row>>())];
-    if !detail.configs.is_empty() {
-        let settings = detail.configs.iter();
-        let rows = settings
-            .map(|(name, value)| vec![name.clone(), value.clone().unwrap_or_else(|| "-".into())]);
-        parts.push((&["SETTING", "VALUE"], rows.collect()));
-    }
-    output.document(detail, &parts)?;
-    Ok(())
-}
-
-fn joined(ids: &[i32]) -> String {
-    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
 async fn alter(admin: &Admin, arguments: &Alter, output: Output) -> anyhow::Result<()> {
     let changed = arguments.changed.iter().map(|(name, value)| ConfigChange::set(name, value));
     let deleted = arguments.deleted.iter().map(ConfigChange::delete);
     let changes: Vec<_> = changed.chain(deleted).collect();
-    if changes.is_empty() {
-        return Err(
-            Usage("nothing to change: give --set NAME=VALUE or --delete NAME".into()).into()
-        );
+    if changes.is_empty() && !arguments.moves.is_asked_for() {
+        let options = "--set, --delete, --brokers, --replication-factor or --assign";
+        return Err(Usage(format!("nothing to change: give {options}")).into());
     }
-    let topic = ConfigResource::Topic(arguments.topic.clone());
-    admin.alter_configs(&topic, &changes, arguments.dry_run).await?;
-    let done = if arguments.dry_run { "would be changed" } else { "changed" };
-    output.done(&format!("{} {done}", arguments.topic));
+    if !changes.is_empty() {
+        let topic = ConfigResource::Topic(arguments.topic.clone());
+        admin.alter_configs(&topic, &changes, arguments.dry_run).await?;
+        let done = if arguments.dry_run { "would be changed" } else { "changed" };
+        output.done(&format!("{} {done}", arguments.topic));
+    }
+    if arguments.moves.is_asked_for() {
+        let Alter { topic, moves, dry_run, .. } = arguments;
+        replicas::move_them(admin, topic, moves, *dry_run, output).await?;
+    }
     Ok(())
 }
 
