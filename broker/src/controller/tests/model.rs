@@ -2,8 +2,9 @@
 //!
 //! The controller is the real one: its decisions on its image. The brokers are as simple as they can be:
 //! each is up or not, knows one state of the partition, and has everything that was ever committed or not.
-//! Messages are delivered late, twice, or never (the two newest are under way); disks are lost; metadata arrives when it likes. Whoever
-//! acts as leader must have everything (R3, R4), unless its topic allows otherwise.
+//! Messages are delivered late, twice, or never (the two newest are under way); disks are lost; metadata
+//! arrives when it likes. Whoever acts as leader must have everything (R3, R4), unless its topic allows
+//! otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
