@@ -7,6 +7,7 @@ use std::time::Duration;
 use flumen_client::Client;
 use flumen_client::cluster::{Partition, Topics};
 
+use crate::disk::Disk;
 use crate::machine::Machine;
 use crate::network::{Network, Node};
 use crate::origin::Processes;
@@ -26,6 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct Cluster {
     pub(crate) machines: Vec<Machine>,
     pub(crate) network: Arc<Network>,
+    /// Why power cannot be cut here, if it cannot.
+    pub(crate) no_power_cuts: Option<String>,
 }
 
 impl Cluster {
@@ -33,8 +36,17 @@ impl Cluster {
     pub(crate) fn new(folder: &Path, brokers: i32) -> Self {
         let network = Arc::new(Network::default());
         let processes = Arc::new(Processes::default());
-        let machine = |id| Machine::new(id, folder, &network, &processes);
-        Self { machines: (1..=brokers).map(machine).collect(), network }
+        let path = |id: i32| folder.join(format!("broker-{id}"));
+        let images: Result<Vec<_>, _> = (1..=brokers).map(|id| Disk::image(&path(id))).collect();
+        let (disks, no_power_cuts) = match images {
+            Ok(images) => (images, None),
+            Err(reason) => {
+                ((1..=brokers).map(|id| Disk::folder(&path(id))).collect(), Some(reason))
+            }
+        };
+        let machine = |(id, disk)| Machine::new(id, disk, folder, &network, &processes);
+        let machines = (1..=brokers).zip(disks).map(machine).collect();
+        Self { machines, network, no_power_cuts }
     }
 
     /// The ids of all brokers.

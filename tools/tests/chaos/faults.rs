@@ -49,8 +49,11 @@ async fn begin_one(cluster: &mut Cluster, fault: Fault, victim: i32) {
         }
         Fault::Stop if cluster.machine(victim).is_started() => stop(cluster, victim).await,
         Fault::Freeze if cluster.machine(victim).is_started() => cluster.machine(victim).freeze(),
+        Fault::CutPower if cluster.machine(victim).is_started() => {
+            cluster.machine(victim).lose_power().await;
+        }
         // Another fault of the step has ended the process before.
-        Fault::Kill | Fault::Stop | Fault::Freeze => {}
+        Fault::Kill | Fault::Stop | Fault::Freeze | Fault::CutPower => {}
         Fault::Isolate => around_everybody(cluster, victim, cut),
         Fault::Partition => cluster.around(victim, &peers, cut),
         Fault::Deafen => {
@@ -77,6 +80,14 @@ async fn begin_one(cluster: &mut Cluster, fault: Fault, victim: i32) {
         Fault::KillAll => {
             for machine in &mut cluster.machines {
                 machine.kill().await;
+            }
+        }
+        Fault::CutAllPower => {
+            for machine in &cluster.machines {
+                machine.freeze();
+            }
+            for machine in &mut cluster.machines {
+                machine.lose_power().await;
             }
         }
     }

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::disk::Disk;
 use crate::door::{Door, Visitors};
 use crate::network::{Network, Node};
 use crate::origin::Processes;
@@ -27,7 +28,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) id: i32,
-    data: PathBuf,
+    disk: Disk,
     /// What it printed in all its lives.
     log: PathBuf,
     listener_port: u16,
@@ -44,6 +45,7 @@ impl Machine {
     /// A machine whose broker is not started yet.
     pub(crate) fn new(
         id: i32,
+        disk: Disk,
         folder: &Path,
         network: &Arc<Network>,
         processes: &Arc<Processes>,
@@ -54,7 +56,7 @@ impl Machine {
             |port, visitors| Door::new((free_port(), port), Node::Broker(id), visitors, network);
         Self {
             id,
-            data: folder.join(format!("broker-{id}")),
+            disk,
             log: folder.join(format!("broker-{id}.log")),
             listener_port,
             peer_port,
@@ -93,8 +95,8 @@ impl Machine {
             "group.initial.rebalance.delay.ms=0".to_owned(),
         ];
         settings.extend(voters.map(|voters| format!("controller.quorum.voters={voters}")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flumen"));
-        command.arg("broker").arg("--data-dir").arg(&self.data);
+        let mut command = self.disk.command(env!("CARGO_BIN_EXE_flumen"));
+        command.arg("broker").arg("--data-dir").arg(self.disk.data());
         command.args(["--listen", &listen(self.listener_port), "--http", "127.0.0.1:0"]);
         command.args(["--peer", &listen(self.peer_port)]);
         command.args(settings.iter().flat_map(|setting| ["--set", setting]));
@@ -141,6 +143,15 @@ impl Machine {
         let process = self.process.as_mut().expect("only what runs is killed");
         process.kill().unwrap();
         self.gone().await;
+    }
+
+    /// Takes away the power: what was not synced is gone.
+    pub(crate) async fn lose_power(&mut self) {
+        // While it is frozen it can neither sync nor tell anybody that it has.
+        self.freeze();
+        let kept = self.disk.keep();
+        self.kill().await;
+        kept.put_back();
     }
 
     /// Asks the broker to stop and waits until it has.
@@ -192,6 +203,7 @@ impl Machine {
     async fn gone(&mut self) {
         let mut process = self.process.take().expect("it was there");
         process.wait().unwrap();
+        self.disk.released().await;
         self.clients.close().await;
         self.peers.close().await;
         self.processes.remove(process.id());

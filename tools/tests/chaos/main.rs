@@ -10,6 +10,7 @@
 
 mod cluster;
 mod connection;
+mod disk;
 mod door;
 mod faults;
 mod gaps;

@@ -34,6 +34,10 @@ pub(crate) enum Fault {
     Roll,
     /// All brokers are killed at once.
     KillAll,
+    /// The machine of the victim loses power: what was not synced is gone.
+    CutPower,
+    /// All machines lose power, one right after the other.
+    CutAllPower,
 }
 
 /// All of them.
@@ -51,6 +55,8 @@ const FAULTS: &[Fault] = &[
     Fault::Forget,
     Fault::Roll,
     Fault::KillAll,
+    Fault::CutPower,
+    Fault::CutAllPower,
 ];
 
 impl Fault {
@@ -70,12 +76,19 @@ impl Fault {
             Self::Forget => "half-open connections",
             Self::Roll => "rolling restart",
             Self::KillAll => "kill -9 of all",
+            Self::CutPower => "power cut",
+            Self::CutAllPower => "power cut of all",
         }
     }
 
     /// Whether it has one victim, so that others can happen at the same time.
     pub(crate) fn has_victim(self) -> bool {
-        !matches!(self, Self::Roll | Self::KillAll)
+        !matches!(self, Self::Roll | Self::KillAll | Self::CutAllPower)
+    }
+
+    /// Whether it takes disks of which the run can cut the power.
+    fn cuts_power(self) -> bool {
+        matches!(self, Self::CutPower | Self::CutAllPower)
     }
 
     /// Whether it is about what brokers say to each other.
@@ -133,9 +146,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan that follows from a seed.
-    pub(crate) fn new(seed: u64, brokers: usize) -> Self {
-        let possible = |fault: &Fault| brokers > 1 || !fault.is_between_brokers();
+    /// The plan that follows from a seed, for so many brokers, with power cuts or without.
+    pub(crate) fn new(seed: u64, brokers: usize, has_power_cuts: bool) -> Self {
+        let possible = |fault: &Fault| {
+            (brokers > 1 || !fault.is_between_brokers()) && (has_power_cuts || !fault.cuts_power())
+        };
         let faults = FAULTS.iter().copied().filter(possible).collect();
         Self { rng: SeededRng::new(seed), round: Vec::new(), brokers, faults }
     }
@@ -203,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_one_order_and_another_seed_another() {
-        let steps = |seed| Plan::new(seed, 3).take(100).collect::<Vec<_>>();
+        let steps = |seed| Plan::new(seed, 3, true).take(100).collect::<Vec<_>>();
         assert_eq!(steps(1), steps(1));
         assert_ne!(steps(1), steps(2));
     }
@@ -212,7 +227,7 @@ mod tests {
     fn a_round_has_every_fault_by_itself_and_then_several_at_once() {
         let pairs = FAULTS.iter().filter(|fault| fault.has_victim()).count();
         let round = FAULTS.len() + pairs + 2;
-        let steps: Vec<_> = Plan::new(5, 3).take(round).collect();
+        let steps: Vec<_> = Plan::new(5, 3, true).take(round).collect();
         for fault in FAULTS {
             let alone =
                 steps.iter().filter(|step| step.faults.len() == 1 && step.faults[0].0 == *fault);
@@ -224,8 +239,9 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_by_itself_is_not_cut_off_from_others() {
-        let mut faults = Plan::new(1, 1).take(100).flat_map(|step| step.faults);
-        assert!(!faults.any(|(fault, _)| fault.is_between_brokers()));
+    fn what_is_not_possible_is_not_planned() {
+        let faults = |plan: Plan| plan.take(100).flat_map(|step| step.faults).map(|fault| fault.0);
+        assert!(!faults(Plan::new(1, 1, true)).any(Fault::is_between_brokers));
+        assert!(!faults(Plan::new(1, 3, false)).any(Fault::cuts_power));
     }
 }

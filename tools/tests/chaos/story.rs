@@ -50,6 +50,9 @@ async fn run(time: Duration, seed: u64, brokers: i32) -> String {
     let clock = &seams().clock;
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::new(folder.path(), brokers);
+    if let Some(reason) = &cluster.no_power_cuts {
+        println!("without power cuts: {reason}");
+    }
     cluster.start_missing();
     for machine in &mut cluster.machines {
         machine.ready().await;
@@ -64,7 +67,7 @@ async fn run(time: Duration, seed: u64, brokers: i32) -> String {
 
     let mut table = Table::default();
     let began = clock.monotonic();
-    let mut plan = Plan::new(seed, cluster.machines.len());
+    let mut plan = Plan::new(seed, cluster.machines.len(), cluster.no_power_cuts.is_none());
     while clock.monotonic() - began < time {
         let step = plan.next().expect("a plan has no end");
         let outcome = go_through(&mut cluster, &onlooker, &load, &step).await;
