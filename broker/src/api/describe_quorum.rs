@@ -1,16 +1,17 @@
 //! DescribeQuorum (key 55), v0–v2. Shows where the quorum of the metadata log stands.
 //! v1 when a replica was last heard of · v2 directory ids, listeners and messages (KIP-853).
-//! Differs from Kafka: replicas other than the leader have no times, for Raft here does not measure
-//! them; the listener named is the peer listener.
+//! Differs from Kafka: a replica's times are those of its last answer to the leader; the listener
+//! named is the peer listener.
 
-use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, Listener, Node, ReplicaState,
     ResponsePartitionData, ResponseTopicData,
 };
+use flumen_protocol::{ErrorCode, Uuid};
 
 use super::{Call, Context};
-use crate::controller::{CLUSTER_METADATA, QuorumStatus};
+use crate::config::Endpoint;
+use crate::controller::{CLUSTER_METADATA, MemberStatus, QuorumStatus};
 
 pub(super) async fn handle(
     ctx: &Context,
@@ -55,15 +56,17 @@ fn message(version: i16, text: &str) -> Option<String> {
 
 fn described(ctx: &Context, version: i16, status: &QuorumStatus) -> ResponsePartitionData {
     let now_ms = ctx.seams.clock.wall_ms();
-    let state = |(replica_id, end): &(i32, Option<i64>)| {
-        let is_heard = version >= 1 && status.leader == Some(*replica_id);
-        let heard_ms = if is_heard { now_ms } else { -1 };
+    let state = |member: &MemberStatus| {
+        let heard = member.heard.filter(|_| version >= 1);
+        let heard_ms = heard.and_then(|heard| i64::try_from(heard.as_millis()).ok());
+        let heard_ms = heard_ms.map_or(-1, |ago| now_ms.saturating_sub(ago));
+        let directory = member.directory.filter(|_| version >= 2);
         ReplicaState {
-            replica_id: *replica_id,
-            log_end_offset: end.unwrap_or(-1),
+            replica_id: member.node_id,
+            replica_directory_id: directory.map_or(Uuid::ZERO, Uuid::from_bytes),
+            log_end_offset: member.end.unwrap_or(-1),
             last_fetch_timestamp: heard_ms,
             last_caught_up_timestamp: heard_ms,
-            ..Default::default()
         }
     };
     ResponsePartitionData {
@@ -87,24 +90,20 @@ fn unknown(version: i16, partition_index: i32) -> ResponsePartitionData {
     }
 }
 
-/// Where the voters are, as far as this broker was told.
+/// Where the voters are.
 fn nodes(ctx: &Context, status: &QuorumStatus) -> Vec<Node> {
-    let voters = &ctx.config.replication.voters;
-    let peer = |id: i32| {
-        let named = voters.iter().find(|voter| voter.node_id == id).map(|voter| &voter.endpoint);
-        named.or(ctx.config.listener.peer.as_ref().filter(|_| id == ctx.config.node_id))
+    let own = ctx.config.listener.peer.as_ref();
+    let peer = |member: &MemberStatus| {
+        let is_me = member.node_id == ctx.config.node_id;
+        Endpoint::parse(&member.addr).or_else(|| own.filter(|_| is_me).cloned())
     };
     status
         .voters
         .iter()
-        .map(|(id, _)| Node {
-            node_id: *id,
-            listeners: peer(*id)
-                .map(|endpoint| Listener {
-                    name: "PEER".to_owned(),
-                    host: endpoint.host.clone(),
-                    port: endpoint.port,
-                })
+        .map(|member| Node {
+            node_id: member.node_id,
+            listeners: peer(member)
+                .map(|Endpoint { host, port }| Listener { name: "PEER".to_owned(), host, port })
                 .into_iter()
                 .collect(),
         })

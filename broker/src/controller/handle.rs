@@ -1,12 +1,12 @@
 //! What the rest of the broker sees of the controller.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Seams;
+use flumen_protocol::Uuid;
 use flumen_protocol::messages::create_partitions::CreatePartitionsTopic;
 use flumen_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
@@ -25,12 +25,18 @@ use super::delete_topics::{DeleteTopicError, TopicReference, delete_topics};
 use super::elections::{ElectionType, TopicElections, elect_leaders};
 use super::image::MetadataImage;
 use super::producer_ids::ProducerIdBlock;
-use super::quorum::{NotLeader, Published, Quorum, QuorumError, QuorumStatus};
+use super::quorum::{
+    ChangeVotersError, Directory, NotLeader, OpenQuorum, Published, Quorum, QuorumError,
+    QuorumPeers, QuorumService, QuorumStatus,
+};
 use super::reassignments::{ReassignError, Reassignment, alter_reassignments};
 use super::runtime::{Asked, Decider, QUEUE_SIZE, Question};
 use super::sessions::BrokerSessions;
 use super::standing::Standing;
 use crate::config::{BrokerConfig, Settings};
+
+/// Between two looks at who leads, while there is no cluster.
+const ROLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The metadata of the cluster, and the way to change it.
 ///
@@ -66,6 +72,84 @@ pub enum ProducerIdError {
     Refused(#[from] AllocateProducerIdsError),
 }
 
+/// A controller whose files are open: other members of its quorum are answered, so that it can
+/// find out with them whether there is a cluster.
+pub struct OpenController {
+    config: Arc<BrokerConfig>,
+    seams: Seams,
+    quorum: OpenQuorum,
+}
+
+impl fmt::Debug for OpenController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenController")
+            .field("node_id", &self.config.node_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpenController {
+    /// Opens the metadata in the data directory, whose lock the caller holds. Without `peers` this
+    /// broker is a cluster of its own.
+    ///
+    /// # Errors
+    /// The metadata log cannot be used.
+    pub fn open(
+        config: Arc<BrokerConfig>,
+        vfs: Arc<dyn Vfs>,
+        seams: Seams,
+        peers: Option<QuorumPeers>,
+    ) -> Result<Self, QuorumError> {
+        let dir = config.data_dir().join(format!("{CLUSTER_METADATA}-0"));
+        let (node_id, replication) = (config.node_id, &config.replication);
+        let quorum = OpenQuorum::open(node_id, replication, &dir, vfs, seams.clone(), peers)?;
+        Ok(Self { config, seams, quorum })
+    }
+
+    /// What answers the other members of the quorum; to be reachable before [`start`](Self::start).
+    pub fn service(&self) -> &Arc<QuorumService> {
+        self.quorum.service()
+    }
+
+    /// Takes part in the quorum, and returns once there is a cluster.
+    ///
+    /// # Errors
+    /// The metadata log cannot be used, or the quorum cannot be joined.
+    pub async fn start(self) -> Result<Controller, QuorumError> {
+        let Self { config, seams, quorum } = self;
+        let quorum = Arc::new(Box::pin(quorum.start()).await?);
+        let timeout = Duration::from_millis(config.replication.session_timeout_ms);
+        let sessions = Arc::new(Mutex::new(BrokerSessions::new(timeout)));
+        let (questions, asked) = mpsc::channel(QUEUE_SIZE);
+        let unclean_elections = Arc::<AtomicU64>::default();
+        let decider = Decider::new(
+            Arc::clone(&quorum),
+            Arc::clone(&seams.clock),
+            Arc::clone(&config),
+            Arc::clone(&sessions),
+            Arc::clone(&unclean_elections),
+        );
+        drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
+        let controller = Controller {
+            node_id: config.node_id,
+            config,
+            seams,
+            sessions,
+            published: Arc::clone(quorum.published()),
+            quorum,
+            questions,
+            producer_ids: Arc::default(),
+            unclean_elections,
+        };
+        controller.wait_for_cluster().await?;
+        Ok(controller)
+    }
+}
+
+fn stopped() -> QuorumError {
+    QuorumError::Raft { reason: "it stopped before there was a cluster".to_owned() }
+}
+
 /// Starting and stopping.
 impl Controller {
     /// Opens the metadata in the data directory, whose lock the caller holds, and founds the
@@ -78,48 +162,33 @@ impl Controller {
         vfs: Arc<dyn Vfs>,
         seams: Seams,
     ) -> Result<Self, QuorumError> {
-        let node_id = config.node_id;
-        let dir = config.data_dir().join(format!("{CLUSTER_METADATA}-0"));
-        let controller = Self::open(node_id, config, &dir, vfs, seams).await?;
-        let rng = Arc::clone(&controller.seams.rng);
-        let founded = controller.ask(move |image| found_cluster(image, &*rng)).await;
-        founded.map_err(|error| QuorumError::Raft { reason: error.to_string() })?;
-        Ok(controller)
+        Box::pin(OpenController::open(config, vfs, seams, None)?.start()).await
     }
 
-    async fn open(
-        node_id: i32,
-        config: Arc<BrokerConfig>,
-        dir: &Path,
-        vfs: Arc<dyn Vfs>,
-        seams: Seams,
-    ) -> Result<Self, QuorumError> {
-        let replication = &config.replication;
-        let quorum = Quorum::start(node_id, replication, dir, vfs, seams.clone()).await?;
-        let quorum = Arc::new(quorum);
-        let timeout = Duration::from_millis(replication.session_timeout_ms);
-        let sessions = Arc::new(Mutex::new(BrokerSessions::new(timeout)));
-        let (questions, asked) = mpsc::channel(QUEUE_SIZE);
-        let unclean_elections = Arc::<AtomicU64>::default();
-        let decider = Decider::new(
-            Arc::clone(&quorum),
-            Arc::clone(&seams.clock),
-            Arc::clone(&config),
-            Arc::clone(&sessions),
-            Arc::clone(&unclean_elections),
-        );
-        drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
-        Ok(Self {
-            node_id,
-            config,
-            seams,
-            sessions,
-            published: Arc::clone(quorum.published()),
-            quorum,
-            questions,
-            producer_ids: Arc::default(),
-            unclean_elections,
-        })
+    /// Waits for the metadata of a cluster, and founds it when this broker leads one that is new.
+    async fn wait_for_cluster(&self) -> Result<(), QuorumError> {
+        let mut versions = self.watch();
+        while self.image().cluster_id().is_empty() {
+            if self.is_leader() {
+                let rng = Arc::clone(&self.seams.rng);
+                if self.ask(move |image| found_cluster(image, &*rng)).await.is_ok() {
+                    continue;
+                }
+            }
+            tokio::select! {
+                changed = versions.changed() => changed.map_err(|_closed| stopped())?,
+                // Meanwhile this broker may have been elected.
+                () = tokio::time::sleep(ROLE_INTERVAL) => {}
+                _reason = self.quorum.failed() => return Err(stopped()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets another voter lead, if this broker leads and there is one, so that nobody has to notice
+    /// that it stops.
+    pub async fn hand_over(&self) {
+        self.quorum.hand_over().await;
     }
 
     /// Stops taking part in the quorum. Requests are refused from then on.
@@ -171,6 +240,24 @@ impl Controller {
         }
     }
 
+    /// The id of the directory that holds the metadata, chosen when it was empty.
+    #[must_use]
+    pub fn directory_id(&self) -> Uuid {
+        Uuid::from_bytes(self.quorum.directory().0)
+    }
+
+    /// Where a member of the quorum listens for its peers, as `host:port`.
+    #[must_use]
+    pub fn member_address(&self, node_id: i32) -> Option<String> {
+        self.quorum.address(node_id).map(|address| address.addr)
+    }
+
+    /// A connection to another broker broke: if it led the quorum and its process is gone, the voters
+    /// elect another without waiting.
+    pub fn on_peer_lost(&self, node_id: i32) {
+        self.quorum.on_peer_lost(node_id);
+    }
+
     /// Where the quorum stands.
     #[must_use]
     pub fn quorum_status(&self) -> QuorumStatus {
@@ -182,6 +269,44 @@ impl Controller {
     #[must_use]
     pub fn settings(&self, image: &MetadataImage) -> Settings {
         image.settings(&self.config)
+    }
+}
+
+/// Changing who belongs to the quorum; on the leader.
+impl Controller {
+    /// Makes a broker that follows a voter, if it has the directory that is named.
+    ///
+    /// # Errors
+    /// [`ChangeVotersError`] says what is in the way.
+    pub async fn add_voter(
+        &self,
+        node_id: i32,
+        addr: Option<String>,
+        directory: Option<Uuid>,
+    ) -> Result<(), ChangeVotersError> {
+        let directory = directory.map(|id| Directory(*id.as_bytes()));
+        self.quorum.add_voter(node_id, addr, directory).await
+    }
+
+    /// Makes a voter a broker that only follows.
+    ///
+    /// # Errors
+    /// [`ChangeVotersError`] says what is in the way.
+    pub async fn remove_voter(
+        &self,
+        node_id: i32,
+        directory: Option<Uuid>,
+    ) -> Result<(), ChangeVotersError> {
+        let directory = directory.map(|id| Directory(*id.as_bytes()));
+        self.quorum.remove_voter(node_id, directory).await
+    }
+
+    /// Lets go of a broker that does not vote and will not come back.
+    ///
+    /// # Errors
+    /// [`ChangeVotersError`] says what is in the way.
+    pub async fn forget_member(&self, node_id: i32) -> Result<(), ChangeVotersError> {
+        self.quorum.forget(node_id).await
     }
 }
 

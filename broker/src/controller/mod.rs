@@ -48,7 +48,7 @@ pub use create_partitions::CreatePartitionsError;
 pub use create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic};
 pub use delete_topics::{DeleteTopicError, TopicReference};
 pub use elections::{ElectionError, ElectionType, TopicElections};
-pub use handle::{Controller, ProducerIdError};
+pub use handle::{Controller, OpenController, ProducerIdError};
 pub use image::{
     BrokerImage, CONSUMER_OFFSETS, Configs, MetadataImage, PartitionImage, ReplayError, TopicImage,
     is_internal_topic,
@@ -57,7 +57,10 @@ pub use placement::TooFewBrokers;
 pub use producer_ids::{NoProducerIds, ProducerIdBlock};
 #[cfg(fuzzing)]
 pub use quorum::fuzzing;
-pub use quorum::{NotLeader, QuorumError, QuorumStatus};
+pub use quorum::{
+    ChangeVotersError, MemberStatus, NotAMessage, NotLeader, QuorumAddress, QuorumError,
+    QuorumLane, QuorumPeers, QuorumService, QuorumStatus, QuorumTransport, TransportError,
+};
 pub use reassignments::{ReassignError, Reassignment};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};
 pub use topic_name::{TopicNameError, check_topic_name};

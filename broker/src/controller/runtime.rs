@@ -102,6 +102,8 @@ pub(super) struct Decider {
     snapshot_rule: SnapshotRule,
     snapshot_size: u64,
     snapshot_ms: i64,
+    /// The image that was seen last while another broker led.
+    followed: i64,
     ahead: Option<Ahead>,
     /// For each entry on its way, who waits for it, the oldest first.
     waiting: VecDeque<Vec<Box<dyn Question>>>,
@@ -133,6 +135,7 @@ impl Decider {
             balance_at: Duration::ZERO,
             snapshot_size: 0,
             snapshot_ms: clock.wall_ms(),
+            followed: -1,
             quorum,
             clock,
             snapshot_rule,
@@ -192,7 +195,10 @@ impl Decider {
 
     /// Decides what time decides: which brokers are missed, and which leaders.
     async fn on_tick(&mut self) -> Option<Pending> {
-        self.quorum.leading_term()?;
+        if self.quorum.leading_term().is_none() {
+            self.on_following().await;
+            return None;
+        }
         self.ahead().await.ok()?;
         let now = self.clock.monotonic();
         let (overdue, heard) = {
@@ -286,7 +292,22 @@ impl Decider {
         for question in self.waiting.pop_front().unwrap_or_default() {
             question.finish(outcome);
         }
-        if outcome.is_ok() && self.is_snapshot_due() {
+        if outcome.is_ok() {
+            self.snapshot_if_due().await;
+        }
+    }
+
+    /// Whoever follows keeps its own log short as well.
+    async fn on_following(&mut self) {
+        let version = self.quorum.published().image().version();
+        if version > self.followed {
+            self.followed = version;
+            self.snapshot_if_due().await;
+        }
+    }
+
+    async fn snapshot_if_due(&mut self) {
+        if self.is_snapshot_due() {
             self.snapshot_size = self.quorum.log_size();
             self.snapshot_ms = self.clock.wall_ms();
             self.quorum.begin_snapshot().await;

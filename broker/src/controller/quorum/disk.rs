@@ -1,9 +1,10 @@
 //! The disk of the metadata quorum: the log, and the few facts that lie beside it.
 //!
 //! Everything is in one directory, `__cluster_metadata-0`: the segments of the log, whose offsets
-//! are Raft's indexes, and `quorum-state`, which holds the vote and what was cut off the front of the
-//! log. Writes that must be durable are carried out one after the other in the order they were
-//! asked for, off the async threads; appends that wait together share one sync.
+//! are Raft's indexes, and `quorum-state`, which holds the vote, what was cut off the front of the
+//! log, the id of the directory and whether this node may vote. Writes that must be durable are
+//! carried out one after the other in the order they were asked for, off the async threads; appends
+//! that wait together share one sync.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +19,7 @@ use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::{BatchBuilder, BatchOptions, Batches, RecordBatch};
 use flumen_storage::vfs::Vfs;
 use flumen_storage::{LogConfig, OpenContext, PartitionLog};
+use openraft::EntryPayload;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -25,7 +27,8 @@ use tokio::sync::oneshot;
 
 use super::consistency::Found;
 use super::types::{
-    Entry, LogId, SnapshotMeta, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
+    Directory, Entry, LogId, Membership, SnapshotMeta, StoredEntry, TypeConfig, Vote, invalid,
+    log_id, term_and_index,
 };
 use super::{durable_file, snapshot};
 
@@ -44,6 +47,12 @@ struct State {
     vote: Option<(u64, u64, bool)>,
     /// Term and index of the last entry that was cut off the front.
     purged: Option<(u64, u64)>,
+    /// Chosen at random when the directory was empty.
+    #[serde(default)]
+    directory: Option<Directory>,
+    /// The log was empty when others had one already: votes and entries may have been forgotten.
+    #[serde(default)]
+    is_vote_withheld: bool,
 }
 
 /// The directory of the metadata quorum.
@@ -100,10 +109,62 @@ impl Disk {
             last: Mutex::default(),
             jobs: Mutex::default(),
         };
-        disk.found()?.check().map_err(invalid)?;
+        disk.what_is_there()?.check().map_err(invalid)?;
         disk.finish_purge()?;
         *disk.last.lock() = disk.find_last()?;
+        if disk.state.lock().directory.is_none() {
+            let directory = Directory(disk.seams.rng.next_bytes16());
+            disk.replace_state(|state| state.directory = Some(directory))?;
+        }
         Ok(disk)
+    }
+
+    /// The id of the directory: another one if it was emptied or replaced.
+    pub(super) fn directory(&self) -> Directory {
+        self.state.lock().directory.unwrap_or_default()
+    }
+
+    /// Whether nothing was ever kept here, neither entries nor a vote.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last().is_none() && self.state.lock().vote.is_none()
+    }
+
+    /// Whether there is nothing but the first entry, and no vote for anybody else.
+    pub(super) fn is_pristine(&self, node_id: u64) -> bool {
+        let is_unbound = match self.state.lock().vote {
+            None => true,
+            Some((_, voted_for, is_granted)) => voted_for == node_id && !is_granted,
+        };
+        is_unbound && self.last().is_none_or(|last| last.index == 0)
+    }
+
+    /// Writes the first entry, which names the members and is the same wherever it is written.
+    pub(super) async fn found(self: &Arc<Self>, members: Membership) -> io::Result<()> {
+        let disk = Arc::clone(self);
+        self.run(move || {
+            let first = log_id((0, 0));
+            let entry = Entry { log_id: first, payload: EntryPayload::Membership(members) };
+            let mut batch = new_batch(0, 0)?;
+            let value = StoredEntry::encode(&entry)?;
+            batch.append(disk.seams.clock.wall_ms(), None, Some(&value), &[]);
+            disk.write(Some((0, batch)))?;
+            disk.sync()?;
+            *disk.last.lock() = Some(first);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether this node may have forgotten votes and entries, so that it must not vote.
+    pub(super) fn is_vote_withheld(&self) -> bool {
+        self.state.lock().is_vote_withheld
+    }
+
+    /// Notes whether this node may vote; it is durable when this returns.
+    ///
+    /// What was appended before is durable too: writes are carried out in order.
+    pub(super) async fn withhold_vote(self: &Arc<Self>, is_withheld: bool) -> io::Result<()> {
+        self.change_state(move |state| state.is_vote_withheld = is_withheld).await
     }
 
     pub(super) fn vfs(&self) -> &Arc<dyn Vfs> {
@@ -143,7 +204,7 @@ impl Disk {
     }
 
     /// What all the files say, for comparison.
-    fn found(&self) -> io::Result<Found> {
+    fn what_is_there(&self) -> io::Result<Found> {
         let snapshot = match snapshot::load(&*self.vfs, &self.dir)? {
             Some(bytes) => snapshot::decode(&bytes)?.0,
             None => SnapshotMeta::default(),
@@ -152,7 +213,7 @@ impl Disk {
             let log = self.log.lock();
             (log.log_start_offset(), log.log_end_offset())
         };
-        let State { vote, purged } = self.state.lock().clone();
+        let State { vote, purged, .. } = self.state.lock().clone();
         Ok(Found {
             vote_term: vote.map(|(term, ..)| term),
             purged: purged.map(log_id),
@@ -210,18 +271,20 @@ impl Disk {
         change: impl FnOnce(&mut State) + Send + 'static,
     ) -> io::Result<()> {
         let disk = Arc::clone(self);
-        self.run(move || {
-            let mut changed = disk.state.lock().clone();
-            let is_kept = !is_planted(Bug::VotesAreNotKept);
-            change(&mut changed);
-            let content = rmp_serde::to_vec(&changed).map_err(io::Error::other)?;
-            if is_kept {
-                durable_file::replace(&*disk.vfs, &disk.dir.join(STATE_FILE), &content)?;
-            }
-            *disk.state.lock() = changed;
-            Ok(())
-        })
-        .await
+        self.run(move || disk.replace_state(change)).await
+    }
+
+    fn replace_state(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        let before = self.state.lock().clone();
+        let mut changed = before.clone();
+        change(&mut changed);
+        let content = rmp_serde::to_vec(&changed).map_err(io::Error::other)?;
+        let is_kept = before.vote == changed.vote || !is_planted(Bug::VotesAreNotKept);
+        if is_kept {
+            durable_file::replace(&*self.vfs, &self.dir.join(STATE_FILE), &content)?;
+        }
+        *self.state.lock() = changed;
+        Ok(())
     }
 
     /// Writes entries, which can be read at once; `flushed` hears when they are durable.

@@ -1,4 +1,10 @@
-//! openraft's own suite for the storage, and the quorum across restarts and crashes.
+//! openraft's own suite for the storage, the quorum across restarts and crashes, and clusters.
+
+mod cluster;
+mod failover;
+mod founding;
+mod membership;
+mod schedules;
 
 use std::io;
 use std::path::Path;
@@ -38,7 +44,8 @@ fn the_storage_passes_the_suite_of_openraft() {
 
 async fn start(vfs: &Arc<dyn Vfs>, dir: &Path) -> Quorum {
     let config = crate::config::BrokerConfig::default().replication;
-    Quorum::start(1, &config, dir, Arc::clone(vfs), Seams::real()).await.unwrap()
+    let opened = OpenQuorum::open(1, &config, dir, Arc::clone(vfs), Seams::real(), None);
+    opened.unwrap().start().await.unwrap()
 }
 
 fn setting(name: &str, value: &str) -> Vec<MetadataRecord> {
@@ -117,13 +124,13 @@ async fn a_record_of_a_newer_version_stops_the_start_with_its_name() {
     drop(disk);
 
     let config = crate::config::BrokerConfig::default().replication;
-    let started = Quorum::start(1, &config, dir.path(), vfs, Seams::real()).await;
-    let Err(error) = started else { panic!("it must not start") };
+    let opened = OpenQuorum::open(1, &config, dir.path(), vfs, Seams::real(), None);
+    let Err(error) = opened else { panic!("it must not start") };
     assert!(error.to_string().contains("type 99 version 1 is unknown"), "{error}");
 }
 
 #[tokio::test]
-async fn several_voters_are_refused_until_there_is_a_peer_listener() {
+async fn several_voters_are_refused_without_a_peer_listener() {
     let dir = tempfile::tempdir().unwrap();
     let config = crate::config::BrokerConfig::with([(
         "controller.quorum.voters",
@@ -131,8 +138,8 @@ async fn several_voters_are_refused_until_there_is_a_peer_listener() {
     )])
     .unwrap();
     let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
-    let started = Quorum::start(1, &config.replication, dir.path(), vfs, Seams::real()).await;
-    assert!(matches!(started, Err(QuorumError::SeveralVoters { count: 2 })));
+    let opened = OpenQuorum::open(1, &config.replication, dir.path(), vfs, Seams::real(), None);
+    assert!(matches!(opened, Err(QuorumError::SeveralVoters { count: 2 })));
 }
 
 #[tokio::test]
@@ -150,7 +157,7 @@ async fn a_lost_file_stops_the_start() {
             snapshots.changed().await.unwrap();
         }
         let snapshot = snapshots.borrow_watched().snapshot;
-        quorum.disk.purge(snapshot.unwrap()).await.unwrap();
+        quorum.service.disk().purge(snapshot.unwrap()).await.unwrap();
         write(&quorum, "b").await;
         quorum.shutdown().await;
         drop(quorum);

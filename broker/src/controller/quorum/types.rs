@@ -8,11 +8,11 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
+use openraft::EntryPayload;
 use openraft::async_runtime::Oneshot;
 use openraft::impls::leader_id_std;
 use openraft::raft::ClientWriteResult;
 use openraft::vote::RaftLeaderId;
-use openraft::{BasicNode, EntryPayload};
 use openraft_rt_tokio::TokioOneshot;
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +28,26 @@ impl fmt::Display for Proposal {
     }
 }
 
+/// Tells one directory of a node from the next, after its disk was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub(in crate::controller) struct Directory(pub(in crate::controller) [u8; 16]);
+
+/// A member of the quorum, whether it votes or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Member {
+    /// Its peer listener, `host:port`.
+    pub(super) addr: String,
+    /// Where it keeps the log; unknown until it has told a leader.
+    pub(super) directory: Option<Directory>,
+}
+
 openraft::declare_raft_types!(
     /// One leader per term, as Kafka's leader epoch of the metadata log demands.
     pub(super) TypeConfig:
         D = Proposal,
         R = (),
         NodeId = u64,
-        Node = BasicNode,
+        Node = Member,
         Term = u64,
         LeaderId = leader_id_std::LeaderId<u64, u64>,
         AsyncRuntime = super::runtime::SeamRuntime,
@@ -42,15 +55,15 @@ openraft::declare_raft_types!(
 
 type LeaderId = leader_id_std::LeaderId<u64, u64>;
 type CommittedLeaderId = <LeaderId as RaftLeaderId>::Committed;
-type Payload = EntryPayload<Proposal, u64, BasicNode>;
+type Payload = EntryPayload<Proposal, u64, Member>;
 
 pub(super) type LogId = openraft::LogId<CommittedLeaderId>;
 pub(super) type Vote = openraft::Vote<LeaderId>;
 pub(super) type Entry = openraft::Entry<CommittedLeaderId, Payload>;
-pub(super) type Membership = openraft::Membership<u64, BasicNode>;
-pub(super) type StoredMembership = openraft::StoredMembership<CommittedLeaderId, u64, BasicNode>;
-pub(super) type SnapshotMeta = openraft::SnapshotMeta<CommittedLeaderId, u64, BasicNode>;
-pub(super) type Snapshot = openraft::Snapshot<CommittedLeaderId, u64, BasicNode, Bytes>;
+pub(super) type Membership = openraft::Membership<u64, Member>;
+pub(super) type StoredMembership = openraft::StoredMembership<CommittedLeaderId, u64, Member>;
+pub(super) type SnapshotMeta = openraft::SnapshotMeta<CommittedLeaderId, u64, Member>;
+pub(super) type Snapshot = openraft::Snapshot<CommittedLeaderId, u64, Member, Bytes>;
 
 /// Hears what became of a proposal.
 pub(super) type Outcome = <TokioOneshot as Oneshot>::Receiver<ClientWriteResult<TypeConfig>>;
@@ -83,28 +96,37 @@ enum StoredPayload {
 pub(super) struct Members {
     /// More than one set while voters change.
     voters: Vec<BTreeSet<u64>>,
-    addresses: BTreeMap<u64, String>,
+    members: BTreeMap<u64, Member>,
 }
 
-impl StoredEntry {
-    pub(super) fn encode(entry: &Entry) -> io::Result<Vec<u8>> {
+impl From<&Entry> for StoredEntry {
+    fn from(entry: &Entry) -> Self {
         let payload = match &entry.payload {
             EntryPayload::Blank => StoredPayload::Blank,
             EntryPayload::Normal(proposal) => StoredPayload::Records(proposal.0.clone()),
             EntryPayload::Membership(membership) => StoredPayload::Members(membership.into()),
         };
-        let stored = Self { term: entry.log_id.leader_id.term, payload };
-        rmp_serde::to_vec(&stored).map_err(io::Error::other)
+        Self { term: entry.log_id.leader_id.term, payload }
+    }
+}
+
+impl StoredEntry {
+    pub(super) fn encode(entry: &Entry) -> io::Result<Vec<u8>> {
+        rmp_serde::to_vec(&Self::from(entry)).map_err(io::Error::other)
     }
 
     pub(super) fn decode(index: u64, bytes: &[u8]) -> io::Result<Entry> {
         let stored: Self = rmp_serde::from_slice(bytes).map_err(invalid)?;
-        let payload = match stored.payload {
+        stored.into_entry(index)
+    }
+
+    pub(super) fn into_entry(self, index: u64) -> io::Result<Entry> {
+        let payload = match self.payload {
             StoredPayload::Blank => EntryPayload::Blank,
             StoredPayload::Records(records) => EntryPayload::Normal(Proposal(records)),
             StoredPayload::Members(members) => EntryPayload::Membership(members.try_into()?),
         };
-        Ok(Entry { log_id: log_id((stored.term, index)), payload })
+        Ok(Entry { log_id: log_id((self.term, index)), payload })
     }
 }
 
@@ -112,7 +134,7 @@ impl From<&Membership> for Members {
     fn from(membership: &Membership) -> Self {
         Self {
             voters: membership.get_joint_config().clone(),
-            addresses: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
+            members: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
         }
     }
 }
@@ -121,12 +143,11 @@ impl TryFrom<Members> for Membership {
     type Error = io::Error;
 
     fn try_from(members: Members) -> io::Result<Self> {
-        let ids = members.voters.iter().flatten().chain(members.addresses.keys());
+        let ids = members.voters.iter().flatten().chain(members.members.keys());
         for id in ids {
             i32::try_from(*id).map_err(invalid)?;
         }
-        let nodes = members.addresses.into_iter().map(|(id, addr)| (id, BasicNode { addr }));
-        Self::new(members.voters, nodes.collect::<BTreeMap<_, _>>()).map_err(invalid)
+        Self::new(members.voters, members.members).map_err(invalid)
     }
 }
 

@@ -1,0 +1,59 @@
+//! How clusters begin.
+
+use std::time::Duration;
+
+use super::cluster::Cluster;
+
+#[tokio::test(start_paused = true)]
+async fn voters_that_start_together_found_one_cluster() {
+    for (voters, seed) in [(3, 1), (3, 2), (3, 3), (5, 4), (5, 5)] {
+        let cluster = Cluster::running(voters, seed).await;
+        cluster.write("a").await;
+        let everywhere = |cluster: &Cluster| cluster.ids().iter().all(|id| cluster.has(*id, "a"));
+        cluster.until("all have it", everywhere).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_majority_founds_and_the_rest_come_later() {
+    let mut cluster = Cluster::new(3, 1);
+    cluster.start(1);
+    cluster.start(2);
+    cluster.write("a").await;
+    cluster.start(3);
+    cluster.until("the third follows", |cluster| cluster.has(3, "a")).await;
+    cluster.settled().await;
+    // Its vote counts: without it nobody could be elected now.
+    let leader = cluster.leader().await;
+    cluster.kill(leader);
+    cluster.write("b").await;
+    cluster.until("the third has it", |cluster| cluster.has(3, "b")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minority_founds_nothing() {
+    for (voters, running) in [(3, 1), (5, 2)] {
+        let mut cluster = Cluster::new(voters, 1);
+        for id in 1..=running {
+            cluster.start(id);
+        }
+        let is_nobody =
+            |cluster: &Cluster| cluster.ids().iter().all(|id| cluster.quorum(*id).is_none());
+        cluster.throughout(Duration::from_secs(30), "having founded nothing", is_nobody).await;
+        cluster.start(running + 1);
+        cluster.write("a").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_founder_that_stops_halfway_is_no_obstacle() {
+    for stop_ms in [0, 1, 2, 3, 5, 8, 20, 50, 100, 110, 200] {
+        let mut cluster = Cluster::new(3, stop_ms);
+        cluster.start(1);
+        cluster.start(2);
+        tokio::time::sleep(Duration::from_millis(stop_ms)).await;
+        cluster.power_cut(1);
+        cluster.start(1);
+        cluster.write("a").await;
+    }
+}

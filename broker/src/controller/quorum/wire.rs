@@ -1,0 +1,223 @@
+//! What the members of the quorum say to each other, as MessagePack.
+//!
+//! The layout is ours and not openraft's, for the reason given in `types`. Whatever bytes arrive,
+//! decoding them ends in a message or an error, and holds no more than a small multiple of them.
+
+use std::io;
+
+use bytes::Bytes;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
+};
+use serde::{Deserialize, Serialize};
+
+use super::types::{
+    Directory, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
+};
+
+/// How much of a snapshot goes into one message.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+/// Term, node, and whether a quorum granted it.
+pub(super) type WireVote = (u64, u64, bool);
+/// Term and index.
+type WireId = (u64, u64);
+
+/// What a member asks another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// Entries that follow `prev`, or none to show that the leader lives.
+    Append {
+        vote: WireVote,
+        prev: Option<WireId>,
+        /// Each with its index.
+        entries: Vec<(u64, StoredEntry)>,
+        commit: Option<WireId>,
+    },
+    /// Asks for a vote in an election.
+    Vote { vote: WireVote, last: Option<WireId>, is_transfer: bool },
+    /// Asks whether a vote would be granted. `is_leader_gone` says that the candidate found nobody
+    /// listening where the leader was, which the one that is asked can find out as well.
+    PreVote { vote: WireVote, last: Option<WireId>, is_leader_gone: bool },
+    /// A piece of a snapshot; the answer to the last one comes when it is installed.
+    Snapshot { vote: WireVote, offset: u64, size: u64, chunk: Bytes },
+    /// The leader asks `to` to take its place, and all others to let it.
+    Transfer { vote: WireVote, to: u64, last: Option<WireId> },
+    /// Who are you to the quorum?
+    Standing,
+    /// A broker wants to follow the log, and says where it is and which disk it has.
+    Join(Joining),
+}
+
+/// A broker that introduces itself to the leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Joining {
+    pub(super) node_id: u64,
+    pub(super) addr: String,
+    pub(super) directory: Directory,
+    /// Whether it came with an empty log, so that it may have forgotten votes and entries.
+    pub(super) is_new: bool,
+}
+
+/// What a member knows of itself before it has met the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Standing {
+    /// Its log holds nothing that was ever decided, and it has promised nobody anything.
+    pub(super) is_pristine: bool,
+    /// The voters it was told of, with their addresses; all must be told the same.
+    pub(super) voters: Vec<(u64, String)>,
+}
+
+/// The answer to a [`Request`] of the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Response {
+    Append(Appended),
+    Vote {
+        vote: WireVote,
+        last: Option<WireId>,
+        is_granted: bool,
+    },
+    /// A piece arrived, and the next is expected at this offset.
+    ChunkTaken(u64),
+    SnapshotInstalled(WireVote),
+    Transfer {
+        is_accepted: bool,
+    },
+    Standing(Standing),
+    Join(Joined),
+    /// It is not ready for this yet.
+    NotReady,
+}
+
+/// What became of entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Appended {
+    All,
+    UpTo(Option<WireId>),
+    Conflict,
+    HigherVote(WireVote),
+}
+
+/// What became of a [`Joining`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Joined {
+    /// The log names it, or will soon.
+    Done,
+    /// It is a voter whose log was lost. It may follow, and vote when it was removed and added.
+    VoteWithheld,
+    /// Another one leads, if anybody does.
+    NotLeader(Option<u64>),
+}
+
+/// Writes a message out.
+pub(super) fn encode<M: Serialize>(message: &M) -> Bytes {
+    rmp_serde::to_vec(message).expect("messages are plain data").into()
+}
+
+/// Reads what [`encode`] wrote.
+pub(super) fn decode<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> io::Result<M> {
+    rmp_serde::from_slice(bytes).map_err(invalid)
+}
+
+pub(super) fn wire_vote(vote: &Vote) -> WireVote {
+    (vote.leader_id.term, vote.leader_id.voted_for, vote.committed)
+}
+
+pub(super) fn vote((term, node, is_granted): WireVote) -> Vote {
+    if is_granted { Vote::new_committed(term, node) } else { Vote::new(term, node) }
+}
+
+fn wire_id(id: &Option<LogId>) -> Option<WireId> {
+    id.as_ref().map(term_and_index)
+}
+
+pub(super) fn append_request(request: AppendEntriesRequest<TypeConfig>) -> Request {
+    let entries = request.entries.iter();
+    Request::Append {
+        vote: wire_vote(&request.vote),
+        prev: wire_id(&request.prev_log_id),
+        entries: entries.map(|entry| (entry.log_id.index, StoredEntry::from(entry))).collect(),
+        commit: wire_id(&request.leader_commit),
+    }
+}
+
+/// The request that [`append_request`] wrote; its entries must follow each other.
+pub(super) fn to_append(
+    from: WireVote,
+    prev: Option<WireId>,
+    entries: Vec<(u64, StoredEntry)>,
+    commit: Option<WireId>,
+) -> io::Result<AppendEntriesRequest<TypeConfig>> {
+    let mut next = prev.map_or(0, |(_, index)| index.saturating_add(1));
+    let mut decoded = Vec::new();
+    let mut term = prev.map_or(0, |(term, _)| term);
+    for (index, stored) in entries {
+        let entry = stored.into_entry(index)?;
+        let entry_term = entry.log_id.leader_id.term;
+        if index != next || entry_term < term || entry_term > from.0 {
+            return Err(invalid("entries of the metadata log do not follow each other"));
+        }
+        (next, term) = (next.saturating_add(1), entry_term);
+        decoded.push(entry);
+    }
+    Ok(AppendEntriesRequest {
+        vote: vote(from),
+        prev_log_id: prev.map(log_id),
+        entries: decoded,
+        leader_commit: commit.map(log_id),
+    })
+}
+
+pub(super) fn appended(response: AppendEntriesResponse<TypeConfig>) -> Appended {
+    match response {
+        AppendEntriesResponse::Success => Appended::All,
+        AppendEntriesResponse::PartialSuccess(id) => Appended::UpTo(wire_id(&id)),
+        AppendEntriesResponse::Conflict => Appended::Conflict,
+        AppendEntriesResponse::HigherVote(vote) => Appended::HigherVote(wire_vote(&vote)),
+    }
+}
+
+pub(super) fn to_append_response(appended: Appended) -> AppendEntriesResponse<TypeConfig> {
+    match appended {
+        Appended::All => AppendEntriesResponse::Success,
+        Appended::UpTo(id) => AppendEntriesResponse::PartialSuccess(id.map(log_id)),
+        Appended::Conflict => AppendEntriesResponse::Conflict,
+        Appended::HigherVote(higher) => AppendEntriesResponse::HigherVote(vote(higher)),
+    }
+}
+
+pub(super) fn vote_request(request: &VoteRequest<TypeConfig>) -> Request {
+    let (vote, last) = (wire_vote(&request.vote), wire_id(&request.last_log_id));
+    Request::Vote { vote, last, is_transfer: request.leadership_transfer }
+}
+
+pub(super) fn pre_vote_request(request: &VoteRequest<TypeConfig>, is_leader_gone: bool) -> Request {
+    let (vote, last) = (wire_vote(&request.vote), wire_id(&request.last_log_id));
+    Request::PreVote { vote, last, is_leader_gone }
+}
+
+pub(super) fn to_vote_request(
+    from: WireVote,
+    last: Option<WireId>,
+    is_transfer: bool,
+) -> VoteRequest<TypeConfig> {
+    let mut request = VoteRequest::new(vote(from), last.map(log_id));
+    request.leadership_transfer = is_transfer;
+    request
+}
+
+pub(super) fn vote_response(response: &VoteResponse<TypeConfig>) -> Response {
+    Response::Vote {
+        vote: wire_vote(&response.vote),
+        last: wire_id(&response.last_log_id),
+        is_granted: response.vote_granted,
+    }
+}
+
+pub(super) fn transfer_request(request: &TransferLeaderRequest<TypeConfig>) -> Request {
+    Request::Transfer {
+        vote: wire_vote(request.from_leader()),
+        to: *request.to_node_id(),
+        last: request.last_log_id().map(term_and_index),
+    }
+}
