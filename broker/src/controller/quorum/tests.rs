@@ -1,6 +1,7 @@
 //! openraft's own suite for the storage, the quorum across restarts and crashes, and clusters.
 
 mod cluster;
+mod crashes;
 mod failover;
 mod founding;
 mod membership;

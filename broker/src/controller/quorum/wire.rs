@@ -221,3 +221,84 @@ pub(super) fn transfer_request(request: &TransferLeaderRequest<TypeConfig>) -> R
         last: request.last_log_id().map(term_and_index),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::controller::quorum::types::Member;
+
+    fn requests() -> Vec<Request> {
+        let joining = Joining {
+            node_id: 4,
+            addr: "n4:1".to_owned(),
+            directory: Directory([7; 16]),
+            is_new: true,
+        };
+        let members = openraft::Membership::new(
+            vec![[1].into()],
+            std::collections::BTreeMap::from([(1_u64, Member::default())]),
+        );
+        let payload = openraft::EntryPayload::Membership(members.unwrap());
+        let entry = super::super::types::Entry { log_id: log_id((2, 5)), payload };
+        let (vote, last) = ((3, 1, true), Some((2, 9)));
+        vec![
+            Request::Append {
+                vote,
+                prev: Some((2, 4)),
+                entries: vec![(5, StoredEntry::from(&entry))],
+                commit: None,
+            },
+            Request::Vote { vote, last, is_transfer: true },
+            Request::PreVote { vote, last: None, is_leader_gone: true },
+            Request::Snapshot { vote, offset: 3, size: 9, chunk: Bytes::from_static(b"piece") },
+            Request::Transfer { vote, to: 2, last },
+            Request::Standing,
+            Request::Join(joining),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for request in requests() {
+            assert_eq!(decode::<Request>(&encode(&request)).unwrap(), request);
+        }
+        let standing = Standing { is_pristine: true, voters: vec![(1, "n1:1".to_owned())] };
+        for response in [
+            Response::Append(Appended::UpTo(Some((1, 2)))),
+            Response::Vote { vote: (1, 2, false), last: None, is_granted: true },
+            Response::Standing(standing),
+            Response::Join(Joined::NotLeader(Some(3))),
+            Response::NotReady,
+        ] {
+            assert_eq!(decode::<Response>(&encode(&response)).unwrap(), response);
+        }
+    }
+
+    #[test]
+    fn entries_that_do_not_follow_are_refused() {
+        let Request::Append { vote, entries, .. } = requests().remove(0) else { unreachable!() };
+        let read = |vote, prev| to_append(vote, prev, entries.clone(), None).is_ok();
+        assert!(read(vote, Some((2, 4))));
+        assert!(!read(vote, Some((2, 3))), "a gap");
+        assert!(!read(vote, Some((3, 4))), "a term that falls");
+        assert!(!read((1, 1, true), Some((1, 4))), "a term after the leader's");
+        assert!(!read(vote, None), "no beginning");
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_messages_are_errors(index in 0_usize..7, at: usize, byte: u8, cut: usize) {
+            let whole = encode(&requests()[index]);
+            let mut damaged = whole.to_vec();
+            let at = at % damaged.len();
+            damaged[at] = byte;
+            damaged.truncate(damaged.len() - cut % damaged.len());
+            // A value or an error: what counts is that it ends.
+            if let Ok(Request::Append { vote, prev, entries, commit }) = decode(&damaged) {
+                let _read_or_refused = to_append(vote, prev, entries, commit);
+            }
+        }
+    }
+}
