@@ -65,24 +65,22 @@ async fn find_group(ctx: &Context, key: String) -> Coordinator {
     // the topic a moment ago.
     ctx.catch_up().await;
     let image = ctx.controller.image();
-    let listener = ctx.config.listener.listeners.first().map_or("", |listener| &listener.name);
-    coordinator_in(&image, listener, &key).unwrap_or_else(|| {
+    coordinator_in(ctx, &image, &key).unwrap_or_else(|| {
         refused(key, ErrorCode::CoordinatorNotAvailable, "no broker coordinates the group now")
     })
 }
 
 /// The leader of the group's partition, at the address that it gives on the listener.
-fn coordinator_in(image: &MetadataImage, listener: &str, group_id: &str) -> Option<Coordinator> {
+fn coordinator_in(ctx: &Context, image: &MetadataImage, group_id: &str) -> Option<Coordinator> {
     let topic = image.topic(CONSUMER_OFFSETS)?;
     let partition_count = i32::try_from(topic.partitions.len()).ok().filter(|&count| count > 0)?;
     let partition = topic.partition(partition_of(group_id, partition_count))?;
-    let broker = image.broker(partition.leader?).filter(|broker| !broker.fenced)?;
-    let endpoint = broker.endpoint(listener)?;
+    let (node_id, host, port, _rack) = ctx.endpoint_of(image, partition.leader?)?;
     Some(Coordinator {
         key: group_id.to_owned(),
-        node_id: broker.id,
-        host: endpoint.host.clone(),
-        port: i32::from(endpoint.port),
+        node_id,
+        host,
+        port,
         error_message: Some(String::new()),
         ..Default::default()
     })

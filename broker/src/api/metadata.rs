@@ -209,10 +209,13 @@ fn partition_answer(
     let live = |ids: &[i32]| ids.iter().copied().filter(|id| image.is_live(*id)).collect();
     let offline: Vec<i32> =
         partition.replicas.iter().copied().filter(|id| !image.is_live(*id)).collect();
-    let mut error = match partition.leader {
-        None => ErrorCode::LeaderNotAvailable,
-        Some(leader) if is_reachable(ctx, image, leader) => ErrorCode::None,
-        Some(_) => ErrorCode::ListenerNotFound,
+    let (mut error, leader_id) = match partition.leader {
+        // One that is fenced leads no more, even where the election is still to come.
+        Some(leader) if image.is_live(leader) => match ctx.endpoint_of(image, leader) {
+            Some(_) => (ErrorCode::None, leader),
+            None => (ErrorCode::ListenerNotFound, -1),
+        },
+        _ => (ErrorCode::LeaderNotAvailable, -1),
     };
     // Clients of version 0 take every replica named for one that they can reach.
     let (replica_nodes, isr_nodes) = if version == 0 {
@@ -226,16 +229,12 @@ fn partition_answer(
     MetadataResponsePartition {
         error_code: error.code(),
         partition_index,
-        leader_id: partition.leader.unwrap_or(-1),
+        leader_id,
         leader_epoch: partition.leader_epoch,
         replica_nodes,
         isr_nodes,
         offline_replicas: offline,
     }
-}
-
-fn is_reachable(ctx: &Context, image: &MetadataImage, broker: i32) -> bool {
-    image.broker(broker).is_some_and(|broker| broker.endpoint(&ctx.listener_name).is_some())
 }
 
 fn brokers(ctx: &Context, image: &MetadataImage) -> Vec<MetadataResponseBroker> {

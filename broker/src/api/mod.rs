@@ -9,6 +9,7 @@
 //! is an error code inside it. Only bytes that cannot be decoded close a connection.
 
 mod alter_configs;
+mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
 mod api_versions;
 mod authorized_operations;
@@ -48,6 +49,7 @@ mod produce;
 mod produced_batch;
 mod repetitions;
 mod sync_group;
+mod unregister_broker;
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -174,11 +176,13 @@ served_apis! {
     DeleteGroups = 42, 0..=3, delete_groups;
     ElectLeaders = 43, 0..=2, elect_leaders;
     IncrementalAlterConfigs = 44, 0..=1, incremental_alter_configs;
+    AlterPartitionReassignments = 45, 0..=1, alter_partition_reassignments;
     ListPartitionReassignments = 46, 0..=0, list_partition_reassignments;
     OffsetDelete = 47, 0..=0, offset_delete;
     DescribeQuorum = 55, 0..=2, describe_quorum;
     DescribeCluster = 60, 0..=2, describe_cluster;
     DescribeProducers = 61, 0..=0, describe_producers;
+    UnregisterBroker = 64, 0..=0, unregister_broker;
     ListConfigResources = 74, 0..=1, list_config_resources;
     DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
 }
