@@ -38,11 +38,15 @@ use crate::metrics::Metrics;
 use crate::net::{Acceptor, Admission, RequestMemory};
 use crate::partition::runtime::{Keeper, blocking};
 use crate::partition::{
-    DataDir, LastShutdown, PartitionCollector, PartitionCoordinatorLog, Partitions,
+    Alone, DataDir, Fetchers, LastShutdown, PartitionCollector, PartitionCoordinatorLog,
+    Partitions, Proposer, run_in_sync,
 };
 
 /// How long a stop waits for connections, which give up by themselves a little earlier.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Fetch sessions of other brokers: a few of each.
+const REPLICA_SESSIONS_MAX: usize = 1000;
 
 /// Requests in memory where neither the settings nor the system name a bound.
 const REQUEST_BYTES_DEFAULT: usize = 1 << 30;
@@ -113,6 +117,7 @@ pub struct Broker {
     ctx: Arc<Context>,
     keeper: Arc<Keeper>,
     member: Arc<Member>,
+    fetchers: Arc<Fetchers>,
     addr: SocketAddr,
     http_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
@@ -177,7 +182,7 @@ impl Broker {
             Arc::clone(&config),
             seams.clone(),
             controller.clone(),
-            control,
+            Arc::clone(&control),
             &data_dir,
             introduction,
         );
@@ -213,7 +218,25 @@ impl Broker {
             data_dir,
             reconciled: keeper.reconciled(),
             fetch_sessions: Arc::clone(&fetch_sessions),
+            replica_sessions: Arc::new(Mutex::new(FetchSessions::new(REPLICA_SESSIONS_MAX))),
+            caught_up: Arc::default(),
         });
+
+        let proposer = Proposer::new(
+            config.node_id,
+            member.epoch(),
+            ctx.controller.clone(),
+            Arc::clone(&control),
+        );
+        let lag_max = Duration::from_millis(config.replication.lag_time_max_ms);
+        let fetchers = Arc::new(Fetchers::new(
+            config.node_id,
+            member.epoch(),
+            Arc::new(Alone),
+            Arc::clone(&ctx.data_dir),
+            seams.clone(),
+        ));
+        fetchers.assign(&ctx.partitions);
 
         let (stop, stopping) = watch::channel(false);
         let (alive, connections) = mpsc::channel(1);
@@ -233,7 +256,21 @@ impl Broker {
 
         let mut tasks = Vec::new();
         let mut start = |name, task| tasks.push(seams.spawn.spawn(name, task));
-        start("reconcile", Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper))));
+        let followed = Arc::clone(&fetchers);
+        start(
+            "reconcile",
+            Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper), followed)),
+        );
+        start(
+            "in-sync sets",
+            Box::pin(run_in_sync(
+                Arc::clone(&ctx.partitions),
+                Arc::clone(&ctx.caught_up),
+                Arc::new(proposer),
+                Arc::clone(&seams.clock),
+                lag_max,
+            )),
+        );
         let (data_dir, reconciled) = (Arc::clone(&ctx.data_dir), keeper.reconciled());
         start("member", Box::pin(Arc::clone(&member).run(data_dir, reconciled)));
         member.in_service().await;
@@ -242,11 +279,12 @@ impl Broker {
         start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
         start("cleaner", Box::pin(Arc::clone(&keeper).run_cleaner()));
         start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
+        start("high watermarks", Box::pin(Arc::clone(&keeper).run_high_watermarks()));
         if let Some(listener) = http {
             start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
         }
         info!(%addr, node_id = config.node_id, "the broker serves");
-        Ok(Self { ctx, keeper, member, addr, http_addr, stop, connections, tasks })
+        Ok(Self { ctx, keeper, member, fetchers, addr, http_addr, stop, connections, tasks })
     }
 
     /// The address that clients connect to, with the port that was chosen.
@@ -296,6 +334,7 @@ impl Broker {
         for task in &self.tasks {
             task.abort();
         }
+        self.fetchers.stop();
         Arc::clone(&self.keeper).shut_down().await;
         self.ctx.controller.shutdown().await;
         info!(addr = %self.addr, "the broker has stopped");
@@ -309,6 +348,7 @@ impl Drop for Broker {
         for task in &self.tasks {
             task.abort();
         }
+        self.fetchers.stop();
     }
 }
 
@@ -383,7 +423,7 @@ fn endpoints(config: &BrokerConfig, addr: SocketAddr) -> Vec<BrokerEndpoint> {
 }
 
 /// Brings the partitions in line with the metadata whenever it changes.
-async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>) {
+async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>, fetchers: Arc<Fetchers>) {
     let mut versions = ctx.controller.watch();
     // Goes on beside: where the offsets topic takes no writes, that must not hold up other topics.
     let mut forgetting = FuturesUnordered::new();
@@ -397,6 +437,7 @@ async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>) {
                 versions.mark_unchanged();
                 let image = ctx.controller.image();
                 let deleted = keeper.reconcile(&image).await;
+                fetchers.assign(&ctx.partitions);
                 follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
                 keeper.announce(image.version());
                 for topic in deleted {
@@ -420,7 +461,7 @@ fn follow_groups(groups: &Groups, partitions: &Partitions, image: &MetadataImage
     let led = topic.indexed_partitions().filter_map(|(index, _)| {
         let partition = partitions.get_by_id(topic.id, index)?;
         let (topic_id, leader_epoch) = (topic.id, partition.leader_epoch());
-        let log = Arc::new(PartitionCoordinatorLog::new(partition, seams.clone()));
+        let log = Arc::new(PartitionCoordinatorLog::new(partition, leader_epoch, seams.clone()));
         Some(LedPartition { index, topic_id, leader_epoch, log })
     });
     let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);

@@ -14,7 +14,7 @@ use crate::controller::{Controller, MetadataImage};
 use crate::fetch_session::FetchSessions;
 use crate::group::Groups;
 use crate::metrics::Metrics;
-use crate::partition::{DataDir, Partition, Partitions, Reconciled};
+use crate::partition::{CaughtUp, DataDir, Partition, Partitions, Reconciled};
 
 /// The longest that a look at the end of a log waits for the disk. A disk that needs longer is in
 /// trouble, and whoever looks into it wants an answer.
@@ -40,6 +40,10 @@ pub struct Context {
     /// When the partitions have caught up with the metadata.
     pub reconciled: Reconciled,
     pub(crate) fetch_sessions: Arc<Mutex<FetchSessions>>,
+    /// Those of followers, which do not have to make room for clients.
+    pub(crate) replica_sessions: Arc<Mutex<FetchSessions>>,
+    /// Where followers have caught up.
+    pub(crate) caught_up: Arc<CaughtUp>,
     /// The listener whose addresses clients are told.
     pub(crate) listener_name: String,
 }

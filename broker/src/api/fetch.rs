@@ -3,7 +3,11 @@
 //! · v13 topic ids (KIP-516) · v15 replica epoch · v16 the current leader comes with a leadership
 //! error (KIP-951).
 //! Stage one plans the reads, in the order of the connection; stage two waits for data.
-//! Differs from Kafka: a replica's fetch is refused here, replicas have a listener of their own.
+//! A replica's fetch tells what it has, and reads to the end of the log. One that has nothing to get
+//! but a newer high watermark is answered a little later, as the next records bring it along.
+//! Differs from Kafka: a replica's fetch is refused from clients, replicas have a listener of their
+//! own. A reader who names the epoch of its last record is told where histories part, also where its
+//! offset lies beyond the end of the log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,16 +15,32 @@ use std::time::Duration;
 
 use flumen_protocol::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
-    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionData, ReplicaState,
 };
 use flumen_protocol::{ApiKey, ErrorCode, Records, Uuid};
+use parking_lot::Mutex;
 
 use super::error::WireError;
 use super::{Call, Context, Staged};
 use crate::clock::within;
-use crate::fetch_session::{Fetched, Kind, TopicKey};
+use crate::fetch_session::{FetchSessions, Fetched, Kind, TopicKey};
 use crate::partition::runtime::blocking;
-use crate::partition::{Isolation, LookupError, Partition, PartitionRead, Watch};
+use crate::partition::{Isolation, LookupError, Partition, PartitionRead, ReplicaFetch, Watch};
+
+/// How long a follower with nothing else to get waits for a newer high watermark.
+const HIGH_WATERMARK_DELAY: Duration = Duration::from_millis(20);
+
+/// Who fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Consumer,
+    /// A client that claims to be a replica.
+    Impostor,
+    Replica {
+        id: i32,
+        broker_epoch: i64,
+    },
+}
 
 pub(super) fn start(
     ctx: &Arc<Context>,
@@ -28,17 +48,39 @@ pub(super) fn start(
     request: FetchRequest,
 ) -> Staged<FetchResponse> {
     let replica_id = request.replica_id.max(request.replica_state.replica_id);
+    let reader = if replica_id >= 0 { Reader::Impostor } else { Reader::Consumer };
+    begin(ctx, call, request, reader)
+}
+
+/// Starts a fetch of another broker, which has come over the peer listener.
+#[cfg_attr(not(test), expect(dead_code, reason = "the peer listener calls it"))]
+pub(crate) fn start_for_replica(
+    ctx: &Arc<Context>,
+    call: &Call,
+    request: FetchRequest,
+) -> Staged<FetchResponse> {
+    let ReplicaState { replica_id: id, replica_epoch: broker_epoch } = request.replica_state;
+    begin(ctx, call, request, Reader::Replica { id, broker_epoch })
+}
+
+fn begin(
+    ctx: &Arc<Context>,
+    call: &Call,
+    request: FetchRequest,
+    reader: Reader,
+) -> Staged<FetchResponse> {
     let limits = Limits {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: i64::from(request.min_bytes),
         max_bytes: request.max_bytes.clamp(0, ctx.config.limits.fetch_bytes_max),
         isolation: match request.isolation_level {
+            _ if matches!(reader, Reader::Replica { .. }) => Isolation::Everything,
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
         },
     };
     let uses_topic_ids = call.version >= 13;
-    let begun = ctx.fetch_sessions.lock().begin(request, uses_topic_ids, call.received);
+    let begun = sessions(ctx, reader).lock().begin(request, uses_topic_ids, call.received);
     let (kind, fetched) = match begun {
         Ok(begun) => begun,
         Err(error) => {
@@ -47,7 +89,7 @@ pub(super) fn start(
             return Staged::Done(FetchResponse { error_code, ..Default::default() });
         }
     };
-    let mut fetch = Fetch::new(Arc::clone(ctx), call, kind, limits, fetched, replica_id >= 0);
+    let mut fetch = Fetch::new(Arc::clone(ctx), call, kind, limits, fetched, reader);
     fetch.read();
     if fetch.is_satisfied() && fetch.is_resident() {
         return Staged::Done(fetch.respond());
@@ -63,6 +105,13 @@ pub(super) fn start(
     }))
 }
 
+fn sessions(ctx: &Context, reader: Reader) -> &Mutex<FetchSessions> {
+    match reader {
+        Reader::Replica { .. } => &ctx.replica_sessions,
+        Reader::Consumer | Reader::Impostor => &ctx.fetch_sessions,
+    }
+}
+
 struct Limits {
     max_wait: Duration,
     min_bytes: i64,
@@ -76,8 +125,9 @@ struct Target {
     partition: Result<Arc<Partition>, ErrorCode>,
     found: Result<Option<PartitionRead>, ErrorCode>,
     diverging: Option<EpochEndOffset>,
-    /// The high watermark that was looked at: data may be there once it has moved.
-    seen: i64,
+    /// The ends that were looked at, the high watermark and for a replica that of the log: data may
+    /// be there once one has moved.
+    seen: (i64, i64),
 }
 
 /// A fetch under way.
@@ -87,6 +137,7 @@ struct Fetch {
     received: Duration,
     kind: Kind,
     limits: Limits,
+    reader: Reader,
     targets: Vec<Target>,
     bytes: i64,
     has_news: bool,
@@ -100,7 +151,7 @@ impl Fetch {
         kind: Kind,
         limits: Limits,
         fetched: Vec<Fetched>,
-        is_replica: bool,
+        reader: Reader,
     ) -> Self {
         let lookup = |fetched: Fetched| {
             let index = fetched.request.partition;
@@ -110,11 +161,11 @@ impl Fetch {
                 TopicKey::Name(name) => ctx.partitions.find(name, index),
             };
             let partition = match found {
-                _ if is_replica => Err(ErrorCode::TopicAuthorizationFailed),
+                _ if reader == Reader::Impostor => Err(ErrorCode::TopicAuthorizationFailed),
                 Ok(partition) => Ok(partition),
                 Err(error) => Err(error.code()),
             };
-            Target { fetched, partition, found: Ok(None), diverging: None, seen: -1 }
+            Target { fetched, partition, found: Ok(None), diverging: None, seen: (-1, -1) }
         };
         let targets = fetched.into_iter().map(lookup).collect();
         Self {
@@ -123,6 +174,7 @@ impl Fetch {
             ctx,
             kind,
             limits,
+            reader,
             targets,
             bytes: 0,
             has_news: false,
@@ -137,7 +189,7 @@ impl Fetch {
         self.bytes = 0;
         self.has_news = false;
         for target in &mut self.targets {
-            target.read(bytes_left, is_first, self.limits.isolation);
+            target.read(bytes_left, is_first, self.limits.isolation, self.reader, &self.ctx);
             match &target.found {
                 Ok(Some(read)) if read.plan.size > 0 => {
                     // The first batch may be larger than the limit: else nobody would ever get it.
@@ -165,7 +217,10 @@ impl Fetch {
         let time = self.limits.max_wait.saturating_sub(passed);
         let watch = Arc::new(Watch::default());
         for partition in self.targets.iter().filter_map(|t| t.partition.as_ref().ok()) {
-            partition.register_fetch(&watch);
+            match self.reader {
+                Reader::Replica { .. } => partition.register_replica_fetch(&watch),
+                Reader::Consumer | Reader::Impostor => partition.register_fetch(&watch),
+            }
         }
         self.watch = Some(Arc::clone(&watch));
         let is_over = within(time, self.wait_for_data(&watch)).await.is_none();
@@ -179,17 +234,32 @@ impl Fetch {
             watch.expect(self.limits.min_bytes - self.bytes);
             // A partition may have moved after it was read and before anybody watched it.
             if !self.has_moved() {
-                std::future::poll_fn(|cx| match watch.is_due(cx) {
-                    true => std::task::Poll::Ready(()),
-                    false => std::task::Poll::Pending,
-                })
-                .await;
+                let is_late = match self.reader {
+                    Reader::Replica { .. } => self.wait_as_replica(watch).await,
+                    Reader::Consumer | Reader::Impostor => {
+                        wait_until(|cx| watch.is_due(cx)).await;
+                        false
+                    }
+                };
+                if is_late {
+                    return self.read();
+                }
             }
             self.read();
             if self.is_satisfied() {
                 return;
             }
         }
+    }
+
+    /// Waits for records, and not long if there is a newer high watermark to tell. Says whether the
+    /// time for them is over.
+    async fn wait_as_replica(&self, watch: &Watch) -> bool {
+        let has_news = self.targets.iter().any(|target| target.seen.0 > target.fetched.told);
+        if !has_news {
+            wait_until(|cx| watch.is_due(cx) || watch.has_news(cx)).await;
+        }
+        within(HIGH_WATERMARK_DELAY, wait_until(|cx| watch.is_due(cx))).await.is_none()
     }
 
     /// Whether all of it can be sent without waiting for the disk.
@@ -225,7 +295,7 @@ impl Fetch {
 
     fn has_moved(&self) -> bool {
         self.targets.iter().any(|target| match &target.partition {
-            Ok(partition) => partition.high_watermark() != target.seen || partition.is_closed(),
+            Ok(partition) => ends(partition, self.reader) != target.seen || partition.is_closed(),
             Err(_) => false,
         })
     }
@@ -242,7 +312,8 @@ impl Fetch {
         }
         let now = ctx.seams.clock.monotonic();
         let random = || ctx.seams.rng.next_u64();
-        let session_id = ctx.fetch_sessions.lock().finish(self.kind, &mut found, now, random);
+        let sessions = sessions(&ctx, self.reader);
+        let session_id = sessions.lock().finish(self.kind, &mut found, now, random);
         let mut response = FetchResponse { session_id, ..Default::default() };
         for (Fetched { topic, .. }, data) in found {
             let (name, topic_id) = match topic {
@@ -309,7 +380,14 @@ impl Drop for Fetch {
 }
 
 impl Target {
-    fn read(&mut self, bytes_left: usize, is_first: bool, isolation: Isolation) {
+    fn read(
+        &mut self,
+        bytes_left: usize,
+        is_first: bool,
+        isolation: Isolation,
+        reader: Reader,
+        ctx: &Context,
+    ) {
         let partition = match &self.partition {
             Ok(partition) => partition,
             Err(error) => {
@@ -318,9 +396,21 @@ impl Target {
             }
         };
         let request = &self.fetched.request;
-        self.seen = partition.high_watermark();
+        self.seen = ends(partition, reader);
         if let Err(error) = partition.check_epoch(request.current_leader_epoch) {
             self.found = Err(error.code());
+            return;
+        }
+        let told = match reader {
+            Reader::Replica { id, broker_epoch } => {
+                Some(ReplicaFetch { replica_id: id, broker_epoch, offset: request.fetch_offset })
+            }
+            Reader::Consumer | Reader::Impostor => None,
+        };
+        if let Some(told) = &told
+            && let Err(error) = partition.check_replica(told)
+        {
+            self.found = Err(error.map_or(ErrorCode::NotLeaderOrFollower, |error| error.code()));
             return;
         }
         if request.last_fetched_epoch >= 0 {
@@ -332,10 +422,20 @@ impl Target {
                 }
             }
         }
+        if let Some(told) = told.filter(|_| self.diverging.is_none())
+            && partition.on_replica_fetch(told, request.current_leader_epoch)
+        {
+            ctx.caught_up.add(partition);
+        }
         let own_max = usize::try_from(request.partition_max_bytes).unwrap_or(0);
         let max_bytes = if self.diverging.is_some() { 0 } else { own_max.min(bytes_left) };
         let min_one_batch = is_first && self.diverging.is_none();
-        let read = partition.read(request.fetch_offset, max_bytes, min_one_batch, isolation);
+        // Where the histories have parted there may be nothing at that offset: nothing is read then.
+        let offset = match self.diverging {
+            Some(_) => partition.log_start_offset(),
+            None => request.fetch_offset,
+        };
+        let read = partition.read(offset, max_bytes, min_one_batch, isolation);
         self.found = read.map(Some).map_err(|error| error.code());
     }
 
@@ -361,8 +461,32 @@ impl Target {
             Ok(None) => failed(partition_index, ErrorCode::UnknownServerError),
             Err(error) => failed(partition_index, error),
         };
+        let data = match (isolation, &self.partition) {
+            // A follower that is out of range begins anew where the log begins.
+            (Isolation::Everything, Ok(partition)) => {
+                PartitionData { log_start_offset: partition.log_start_offset(), ..data }
+            }
+            _ => data,
+        };
         (self.fetched, data)
     }
+}
+
+/// The ends that bring something new when they move.
+fn ends(partition: &Partition, reader: Reader) -> (i64, i64) {
+    let log_end_offset = match reader {
+        Reader::Replica { .. } => partition.log_end_offset(),
+        Reader::Consumer | Reader::Impostor => -1,
+    };
+    (partition.high_watermark(), log_end_offset)
+}
+
+async fn wait_until(mut is_so: impl FnMut(&std::task::Context<'_>) -> bool) {
+    std::future::poll_fn(|cx| match is_so(cx) {
+        true => std::task::Poll::Ready(()),
+        false => std::task::Poll::Pending,
+    })
+    .await;
 }
 
 fn failed(partition_index: i32, error: ErrorCode) -> PartitionData {

@@ -101,6 +101,15 @@ fn lookup(
     let partition =
         ctx.partitions.find(topic, asked.partition_index).map_err(|error| error.code())?;
     partition.check_epoch(asked.current_leader_epoch).map_err(|error| error.code())?;
+    // An earlier leader may have shown more than this one knows to be committed (R14).
+    let is_of_the_end = !matches!(query, TimestampQuery::Earliest | TimestampQuery::EarliestLocal);
+    if is_of_the_end && !partition.is_settled() {
+        // Older clients do not know the code that says so.
+        return Err(match version {
+            ..5 => ErrorCode::LeaderNotAvailable,
+            5.. => ErrorCode::OffsetNotAvailable,
+        });
+    }
     let found = partition.offset_for(query, isolation).map_err(|error| error.code())?;
     Ok(ListOffsetsPartitionResponse {
         partition_index: asked.partition_index,

@@ -29,7 +29,7 @@ mod describe_quorum;
 mod describe_topic_partitions;
 mod elect_leaders;
 pub(crate) mod error;
-mod fetch;
+pub(crate) mod fetch;
 mod find_coordinator;
 mod heartbeat;
 mod incremental_alter_configs;

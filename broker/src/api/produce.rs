@@ -24,7 +24,7 @@ use super::produced_batch::{self, Refusal};
 use super::{Call, Context, Staged};
 use crate::clock::within;
 use crate::controller::is_internal_topic;
-use crate::partition::{Committed, Partition};
+use crate::partition::{Appended, Committed, Partition};
 
 /// The client that may write internal topics: Kafka's own administration tools name themselves so.
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -183,12 +183,12 @@ impl StageOne<'_> {
         }
         let needs_all = self.acks == ACKS_ALL;
         match partition.append(bytes, AppendOrigin::Client, needs_all, self.now_ms) {
-            Ok(info) => {
+            Ok(Appended { info, leader_epoch }) => {
                 if needs_all {
                     self.waiting.push(Waiting {
                         topic: topic_place,
                         partition: partition_place,
-                        committed: partition.committed(info.last_offset),
+                        committed: partition.committed(info.last_offset, leader_epoch),
                         is_settled: false,
                     });
                 }

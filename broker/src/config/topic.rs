@@ -15,7 +15,7 @@ use super::table;
 pub(super) use definitions::DEFINITIONS;
 
 /// When `acks=all` counts a record as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {
     /// On the disk of every in-sync replica.
     Fsync,

@@ -120,6 +120,11 @@ impl Member {
         self.until(|image| self.is_in_service(image)).await;
     }
 
+    /// The epoch of this start.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
     fn is_in_service(&self, image: &MetadataImage) -> bool {
         let own = image.broker(self.config.node_id);
         own.is_some_and(|broker| broker.epoch == self.epoch && !broker.fenced)

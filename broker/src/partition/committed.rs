@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use super::{CLOSED, CommitError, Partition, SERVING};
+use super::{CLOSED, CommitError, FOLLOWING, LEADING, Partition};
 
 /// Resolves once a partition's high watermark has reached an offset, or never will.
 ///
@@ -16,23 +16,30 @@ use super::{CLOSED, CommitError, Partition, SERVING};
 pub struct Committed {
     partition: Arc<Partition>,
     next_offset: i64,
+    leader_epoch: i32,
     registered: Option<(u64, Waker)>,
 }
 
 impl Committed {
-    pub(super) fn new(partition: Arc<Partition>, next_offset: i64) -> Self {
-        Self { partition, next_offset, registered: None }
+    pub(super) fn new(partition: Arc<Partition>, next_offset: i64, leader_epoch: i32) -> Self {
+        Self { partition, next_offset, leader_epoch, registered: None }
     }
 
     /// The outcome, if it is known by now.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<(), CommitError>> {
-        if self.partition.high_watermark() >= self.next_offset {
+        let high_watermark = self.partition.high_watermark();
+        // Looked at after the high watermark: while the term is the same, that was of this leader, and
+        // not of a later one whose log may hold other records at these offsets.
+        if self.partition.term.load(Ordering::Acquire) != i64::from(self.leader_epoch) {
+            return Some(Err(CommitError::NotLeader));
+        }
+        if high_watermark >= self.next_offset {
             return Some(Ok(()));
         }
         match self.partition.state.load(Ordering::Acquire) {
-            SERVING => None,
-            CLOSED => Some(Err(CommitError::NotLeader)),
+            LEADING => None,
+            CLOSED | FOLLOWING => Some(Err(CommitError::NotLeader)),
             _ => Some(Err(CommitError::StorageFailed)),
         }
     }

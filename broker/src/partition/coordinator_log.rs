@@ -14,24 +14,27 @@ use crate::coordinator::{CoordinatorLog, LogError};
 #[derive(Debug)]
 pub(crate) struct PartitionCoordinatorLog {
     partition: Arc<Partition>,
+    /// What the coordinator knows is what this leader has found in the log and appended to it.
+    leader_epoch: i32,
     seams: Seams,
 }
 
 impl PartitionCoordinatorLog {
-    pub(crate) fn new(partition: Arc<Partition>, seams: Seams) -> Self {
-        Self { partition, seams }
+    pub(crate) fn new(partition: Arc<Partition>, leader_epoch: i32, seams: Seams) -> Self {
+        Self { partition, leader_epoch, seams }
     }
 }
 
 impl CoordinatorLog for PartitionCoordinatorLog {
     fn append(&self, batch: Bytes) -> Result<i64, LogError> {
         let now_ms = self.seams.clock.wall_ms();
-        let appended = self.partition.append(batch, AppendOrigin::Coordinator, true, now_ms);
-        appended.map(|info| info.last_offset).map_err(|error| append_error(&error))
+        let (epoch, origin) = (Some(self.leader_epoch), AppendOrigin::Coordinator);
+        let appended = self.partition.append_in(epoch, batch, origin, true, now_ms);
+        appended.map(|appended| appended.info.last_offset).map_err(|error| append_error(&error))
     }
 
     fn committed(&self, last_offset: i64) -> BoxFuture<'static, Result<(), LogError>> {
-        let committed = self.partition.committed(last_offset);
+        let committed = self.partition.committed(last_offset, self.leader_epoch);
         Box::pin(async move {
             committed.await.map_err(|error| match error {
                 CommitError::NotLeader | CommitError::StorageFailed => LogError::NotLeader,

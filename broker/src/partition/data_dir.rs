@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use flumen_client::connection::Seams;
+use flumen_client::connection::{Clock, Seams};
 use flumen_storage::checkpoint::PartitionOffsets;
 use flumen_storage::group_commit::{GroupCommit, Run};
 use flumen_storage::log_dir::{Checkpoint, LogDir, LogDirError};
 use flumen_storage::vfs::Vfs;
+use parking_lot::Mutex;
 
 /// The directory, locked for as long as the broker runs.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct DataDir {
     vfs: Arc<dyn Vfs>,
     log_dir: LogDir,
     group_commit: GroupCommit,
+    clock: Arc<dyn Clock>,
+    recovery_points: Mutex<PartitionOffsets>,
     has_failed: AtomicBool,
 }
 
@@ -24,6 +28,7 @@ pub struct DataDir {
 pub(crate) struct LastShutdown {
     pub(crate) was_clean: bool,
     pub(crate) recovery_points: PartitionOffsets,
+    pub(crate) high_watermarks: PartitionOffsets,
 }
 
 impl DataDir {
@@ -36,7 +41,15 @@ impl DataDir {
         let spawn = Arc::clone(&seams.spawn);
         let run: Run = Arc::new(move |job| spawn.blocking(job));
         let group_commit = GroupCommit::new(Arc::clone(log_dir.file_system()), run);
-        Ok(Self { vfs, log_dir, group_commit, has_failed: AtomicBool::new(false) })
+        let clock = Arc::clone(&seams.clock);
+        Ok(Self {
+            vfs,
+            log_dir,
+            group_commit,
+            clock,
+            recovery_points: Mutex::default(),
+            has_failed: AtomicBool::new(false),
+        })
     }
 
     /// Takes the marker of a clean shutdown away and reads what it vouches for.
@@ -44,8 +57,44 @@ impl DataDir {
         let marker = self.log_dir.take_clean_shutdown()?;
         let epoch = self.broker_epoch()?;
         let was_clean = marker.is_some_and(|marker| marker.broker_epoch == epoch);
-        let recovery_points = self.log_dir.read_checkpoint(Checkpoint::RecoveryPoints)?;
-        Ok(LastShutdown { was_clean, recovery_points: recovery_points.unwrap_or_default() })
+        let read = |checkpoint| self.log_dir.read_checkpoint(checkpoint);
+        let recovery_points = read(Checkpoint::RecoveryPoints)?.unwrap_or_default();
+        let high_watermarks = read(Checkpoint::HighWatermarks)?.unwrap_or_default();
+        self.recovery_points.lock().clone_from(&recovery_points);
+        Ok(LastShutdown { was_clean, recovery_points, high_watermarks })
+    }
+
+    /// Writes down how far the logs are on disk. `measure` looks while no log can be cut off.
+    pub(super) fn write_recovery_points(
+        &self,
+        measure: impl FnOnce() -> PartitionOffsets,
+    ) -> Result<(), LogDirError> {
+        let mut points = self.recovery_points.lock();
+        let measured = measure();
+        self.log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &measured)?;
+        *points = measured;
+        Ok(())
+    }
+
+    /// Runs `cut`, which cuts logs off at these offsets, once it is written down that what lies
+    /// above is not on disk: else a crash later would make new records look like damaged old ones.
+    pub(super) fn below<T>(
+        &self,
+        offsets: impl IntoIterator<Item = ((String, i32), i64)>,
+        cut: impl FnOnce() -> T,
+    ) -> Result<T, LogDirError> {
+        let mut points = self.recovery_points.lock();
+        let mut lowered = points.clone();
+        for (key, offset) in offsets {
+            if let Some(point) = lowered.get_mut(&key) {
+                *point = offset.min(*point);
+            }
+        }
+        if lowered != *points {
+            self.log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &lowered)?;
+            *points = lowered;
+        }
+        Ok(cut())
     }
 
     /// Says that all logs were closed in order by the newest start that wrote here.
@@ -85,6 +134,11 @@ impl DataDir {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// The time that its partitions go by.
+    pub(super) fn now(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     pub(super) fn fail(&self) {

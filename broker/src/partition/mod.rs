@@ -1,25 +1,36 @@
-//! The partitions that this broker leads: their logs, their high watermarks, and who waits for them.
+//! The partitions that this broker has: their logs, their high watermarks, and who waits for them.
 //!
-//! [`Partition`] joins a log (`flumen-storage`), the rules of a leader (`leader`, pure) and those
-//! who wait (`waiters`). [`Partitions`] holds them by name and id, and `reconcile` (pure) says what
+//! [`Partition`] joins a log (`flumen-storage`), the rules of a leader and of a follower (`leader`
+//! and `follower`, pure) and those who wait (`waiters`). `role` says when it is which, `replica` is
+//! a follower's side of replication, `fetcher` the tasks that do it. [`Partitions`] holds them by name and id, and `reconcile` (pure) says what
 //! must change when the cluster's metadata does. Tasks and timers are in `runtime`.
 //!
-//! Lock order: log, then leader, then waiters; the log's flush progress comes last and alone. No
+//! Lock order: recovery points, log, role, waiters; the log's flush progress comes last and alone. No
 //! lock is held across an await.
 //!
 //! **Invariant:** what a consumer is shown lies below the high watermark, and with
 //! `durability=fsync` the high watermark lies at or below what is on disk.
 //! **Absent on purpose:** Kafka's error codes, which are made in `api/error.rs`.
 
+mod alone;
 mod cleaner;
 mod collector;
 mod committed;
 mod coordinator_log;
 mod data_dir;
 mod error;
+mod fetch_plan;
+mod fetcher;
+mod follower;
+mod in_sync;
 mod leader;
+#[cfg(test)]
+mod model;
+mod proposer;
 mod reconcile;
 mod registry;
+mod replica;
+mod role;
 pub(crate) mod runtime;
 mod settings;
 mod waiters;
@@ -32,21 +43,27 @@ use flumen_protocol::Uuid;
 use flumen_storage::group_commit::{Flush, FlushResult, Flushable, Registration};
 use flumen_storage::{
     AbortedTransaction, AppendInfo, AppendOrigin, EpochEndOffset, FlushPlan, FlushProgress,
-    LogConfig, MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
+    MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
 };
 use parking_lot::Mutex;
 
-use self::leader::{Leader, Leadership};
+use self::role::Role;
 use self::waiters::{FetchWatch, Waiters};
 use crate::config::Durability;
 
+pub(crate) use alone::Alone;
 pub(crate) use collector::PartitionCollector;
 pub use committed::Committed;
 pub(crate) use coordinator_log::PartitionCoordinatorLog;
 pub use data_dir::DataDir;
 pub(crate) use data_dir::LastShutdown;
 pub use error::{AppendError, CommitError, EpochError, LookupError, ReadError, TrimError};
+pub(crate) use fetcher::{Fetchers, ReplicaTransport};
+pub(crate) use in_sync::{CaughtUp, InSyncChange, ProposeInSync, run_in_sync};
+pub(crate) use leader::{InSyncProposal, ProposalOutcome, ReplicaFetch, ReplicaFetchError};
+pub(crate) use proposer::Proposer;
 pub use registry::Partitions;
+pub(crate) use replica::ReplicationStatus;
 pub use runtime::Reconciled;
 pub(crate) use waiters::FetchWatch as Watch;
 
@@ -89,22 +106,35 @@ pub struct PartitionStatus {
     pub size: u64,
 }
 
-const SERVING: u8 = 0;
-const CLOSED: u8 = 1;
-const STORAGE_FAILED: u8 = 2;
+const LEADING: u8 = 0;
+const FOLLOWING: u8 = 1;
+const CLOSED: u8 = 2;
+const STORAGE_FAILED: u8 = 3;
 
-/// A partition that this broker leads.
+/// What was appended, and in which term: see [`Partition::committed`].
+#[derive(Debug, Clone, Copy)]
+pub struct Appended {
+    /// What the log says of it.
+    pub info: AppendInfo,
+    /// The leader epoch it was appended in.
+    pub leader_epoch: i32,
+}
+
+/// A partition of which this broker has a replica.
 #[derive(Debug)]
 pub struct Partition {
     topic: Arc<str>,
     topic_id: Uuid,
     index: i32,
+    node_id: i32,
     log: Mutex<PartitionLog>,
     /// The log's own: syncs must not wait for the append that holds the log.
     flush: Arc<FlushProgress>,
-    leader: Mutex<Leader>,
-    /// A copy of the leader's, for those who only look.
+    role: Mutex<Role>,
+    /// A copy of the role's, for those who only look.
     high_watermark: AtomicI64,
+    /// The leader epoch, likewise.
+    term: AtomicI64,
     state: AtomicU8,
     waiters: Waiters,
     data_dir: Arc<DataDir>,
@@ -115,20 +145,22 @@ impl Partition {
     pub(crate) fn new(
         (topic, topic_id, index): (Arc<str>, Uuid, i32),
         node_id: i32,
-        leadership: Leadership,
+        high_watermark: i64,
         log: PartitionLog,
         data_dir: Arc<DataDir>,
     ) -> Self {
-        let leader = Leader::new(node_id, leadership, log.log_end_offset());
+        let high_watermark = high_watermark.clamp(log.log_start_offset(), log.log_end_offset());
         Self {
             topic,
             topic_id,
             index,
-            high_watermark: AtomicI64::new(leader.high_watermark()),
+            node_id,
+            high_watermark: AtomicI64::new(high_watermark),
+            term: AtomicI64::new(-1),
             flush: Arc::clone(log.flush_progress()),
             log: Mutex::new(log),
-            leader: Mutex::new(leader),
-            state: AtomicU8::new(SERVING),
+            role: Mutex::new(Role::none(high_watermark)),
+            state: AtomicU8::new(FOLLOWING),
             waiters: Waiters::default(),
             syncs: data_dir.group_commit().register(),
             data_dir,
@@ -166,16 +198,36 @@ impl Partition {
         origin: AppendOrigin,
         needs_all: bool,
         now_ms: i64,
-    ) -> Result<AppendInfo, AppendError> {
+    ) -> Result<Appended, AppendError> {
+        self.append_in(None, records, origin, needs_all, now_ms)
+    }
+
+    /// Like [`Self::append`], but only in that leader epoch: for a coordinator, whose state is that
+    /// of the log as this leader has found it.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing has been appended then.
+    pub(crate) fn append_in(
+        self: &Arc<Self>,
+        expected_epoch: Option<i32>,
+        records: Bytes,
+        origin: AppendOrigin,
+        needs_all: bool,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
         let mut log = self.log.lock();
         match self.state.load(Ordering::Acquire) {
-            SERVING if self.data_dir.has_failed() => return Err(AppendError::StorageFailed),
-            SERVING => {}
+            LEADING if self.data_dir.has_failed() => return Err(AppendError::StorageFailed),
+            LEADING => {}
             STORAGE_FAILED => return Err(AppendError::StorageFailed),
             _ => return Err(AppendError::NotLeader),
         }
         let (leader_epoch, durability) = {
-            let leader = self.leader.lock();
+            let role = self.role.lock();
+            let leader = role.leader().ok_or(AppendError::NotLeader)?;
+            if expected_epoch.is_some_and(|expected| expected != leader.leader_epoch()) {
+                return Err(AppendError::NotLeader);
+            }
             let (in_sync, required) = leader.in_sync_count();
             if needs_all && in_sync < required {
                 return Err(AppendError::NotEnoughReplicas { in_sync, required });
@@ -184,23 +236,28 @@ impl Partition {
         };
         let info = log.append_as_leader(records, leader_epoch, origin, now_ms)?;
         if info.duplicate {
-            return Ok(info);
+            return Ok(Appended { info, leader_epoch });
         }
         let log_end_offset = log.log_end_offset();
         self.waiters.on_appended(log_end_offset, info.size);
-        let moved = self.leader.lock().on_appended(log_end_offset);
+        let mut role = self.role.lock();
+        if let Some(leader) = role.leader_mut() {
+            leader.on_appended(log_end_offset, self.data_dir.now());
+        }
+        self.publish(&role);
+        drop(role);
         drop(log);
-        self.publish(moved);
         if durability == Durability::Fsync {
             self.sync_soon();
         }
-        Ok(info)
+        Ok(Appended { info, leader_epoch })
     }
 
-    /// Resolves once the high watermark has passed `last_offset`: stage two of a produce request.
+    /// Resolves once the high watermark has passed `last_offset`: stage two of a produce request. It
+    /// never does if the leader's epoch ends before.
     #[must_use]
-    pub fn committed(self: &Arc<Self>, last_offset: i64) -> Committed {
-        Committed::new(Arc::clone(self), last_offset + 1)
+    pub fn committed(self: &Arc<Self>, last_offset: i64, leader_epoch: i32) -> Committed {
+        Committed::new(Arc::clone(self), last_offset + 1, leader_epoch)
     }
 
     /// Resolves once everything appended so far can be read, if only this broker's disk is missing.
@@ -210,10 +267,13 @@ impl Partition {
     /// there Kafka's high watermark comes later, too.
     #[must_use]
     pub fn unsynced(self: &Arc<Self>) -> Option<Committed> {
-        let log_end_offset = self.log_end_offset();
-        let (in_sync, _) = self.leader.lock().in_sync_count();
-        let waits = in_sync == 1 && self.high_watermark() < log_end_offset;
-        waits.then(|| Committed::new(Arc::clone(self), log_end_offset))
+        let log = self.log.lock();
+        let role = self.role.lock();
+        let leader = role.leader()?;
+        let (in_sync, _) = leader.in_sync_count();
+        let log_end_offset = log.log_end_offset();
+        let waits = in_sync == 1 && leader.high_watermark() < log_end_offset;
+        waits.then(|| Committed::new(Arc::clone(self), log_end_offset, leader.leader_epoch()))
     }
 
     /// Plans a read of whole batches that hold `offset` and what follows, below what `isolation`
@@ -289,10 +349,28 @@ impl Partition {
         }
     }
 
-    /// The epoch of this leader.
+    /// The epoch of the leader, which may be another broker.
     #[must_use]
     pub fn leader_epoch(&self) -> i32 {
-        self.leader.lock().leader_epoch()
+        self.role.lock().leader_epoch()
+    }
+
+    /// Whether a record counts as stored only when it is on disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.role.lock().durability() == Durability::Fsync
+    }
+
+    /// Whether everything of earlier leaders is known to be committed here. Before that the high
+    /// watermark may lie below what they have shown to consumers (R14).
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.role.lock().leader().is_none_or(leader::Leader::is_settled)
+    }
+
+    /// Whether another broker leads the partition, or nobody.
+    #[must_use]
+    pub fn is_following(&self) -> bool {
+        self.state.load(Ordering::Acquire) == FOLLOWING
     }
 
     /// Compares the leader epoch that a client names with that of the leader; -1 names none.
@@ -329,7 +407,7 @@ impl Partition {
     #[must_use]
     pub fn end_offset_for_epoch(&self, leader_epoch: i32) -> Option<EpochEndOffset> {
         let log = self.log.lock();
-        let current = self.leader.lock().leader_epoch();
+        let current = self.role.lock().leader_epoch();
         log.end_offset_for_epoch(leader_epoch).or_else(|| {
             let end_offset = log.log_end_offset();
             let greatest = match leader_epoch == current {
@@ -366,7 +444,7 @@ impl Partition {
     /// [`TrimError`], among them an offset above the high watermark.
     pub fn delete_records_before(&self, offset: i64) -> Result<i64, TrimError> {
         let mut log = self.log.lock();
-        if self.state.load(Ordering::Acquire) != SERVING {
+        if self.state.load(Ordering::Acquire) != LEADING {
             return Err(TrimError::NotLeader);
         }
         let high_watermark = self.high_watermark();
@@ -396,27 +474,19 @@ impl Partition {
         self.waiters.register_fetch(watch);
     }
 
-    pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {
-        self.waiters.forget_fetch(watch);
+    /// Likewise for a follower, which is woken by what is appended.
+    pub(crate) fn register_replica_fetch(&self, watch: &Arc<FetchWatch>) {
+        self.waiters.register_replica_fetch(watch);
     }
 
-    /// Takes over changed settings and metadata of the same leader.
-    pub(crate) fn reconfigure(self: &Arc<Self>, leadership: Leadership, config: Arc<LogConfig>) {
-        let becomes_durable = leadership.durability == Durability::Fsync;
-        let mut log = self.log.lock();
-        log.set_config(config);
-        let moved = self.leader.lock().on_changed(leadership);
-        drop(log);
-        self.publish(moved);
-        if becomes_durable {
-            self.sync_soon();
-        }
+    pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {
+        self.waiters.forget_fetch(watch);
     }
 
     /// Stops serving, as the partition has moved, was deleted, or the broker stops.
     pub(crate) fn close(&self) {
         let log = self.log.lock();
-        if self.state.load(Ordering::Acquire) == SERVING {
+        if self.state.load(Ordering::Acquire) != STORAGE_FAILED {
             self.state.store(CLOSED, Ordering::Release);
         }
         drop(log);
@@ -465,14 +535,20 @@ impl Partition {
     }
 
     fn on_flushed(&self, flushed_end_offset: i64) {
-        let moved = self.leader.lock().on_flushed(flushed_end_offset);
-        self.publish(moved);
+        let mut role = self.role.lock();
+        if let Some(leader) = role.leader_mut() {
+            leader.on_flushed(flushed_end_offset);
+        }
+        self.publish(&role);
+        drop(role);
+        self.waiters.on_flushed(flushed_end_offset);
     }
 
-    fn publish(&self, moved: Option<i64>) {
-        if let Some(high_watermark) = moved {
-            // Two threads may publish in either order; the larger one stays.
-            self.high_watermark.fetch_max(high_watermark, Ordering::AcqRel);
+    /// Shows the high watermark of the role, whose lock is held, to everybody else.
+    fn publish(&self, role: &Role) {
+        let high_watermark = role.high_watermark();
+        let shown = self.high_watermark.swap(high_watermark, Ordering::AcqRel);
+        if shown < high_watermark {
             self.waiters.on_committed(high_watermark);
         }
     }

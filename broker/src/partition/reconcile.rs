@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use flumen_protocol::Uuid;
 
+use super::follower::Following;
 use super::leader::Leadership;
 use super::registry::{Hosted, Snapshot};
+use super::role::Part;
 use crate::config::{Durability, Settings, TopicConfig};
 use crate::controller::{MetadataImage, PartitionImage, TopicImage};
 
@@ -44,26 +46,40 @@ fn is_in_line(snapshot: &Snapshot, topic: &Arc<TopicImage>) -> bool {
     snapshot.topic(topic.id).is_some_and(|hosted| Arc::ptr_eq(&hosted.image, topic))
 }
 
-/// Whether this broker is to lead a partition.
-pub(super) fn is_led_here(partition: &PartitionImage, node_id: i32) -> bool {
-    partition.leader == Some(node_id)
-}
-
-/// What the leader of a partition acts on.
-pub(super) fn leadership(
+/// What this broker is to be for a partition, if it is to have it at all.
+pub(super) fn part(
     topic: &TopicImage,
     partition: &PartitionImage,
+    node_id: i32,
     config: &TopicConfig,
-) -> Leadership {
+) -> Option<Part> {
+    let (leader, leader_epoch) = (partition.leader, partition.leader_epoch);
+    if !partition.replicas.contains(&node_id) {
+        return None;
+    }
+    if leader == Some(node_id) {
+        return Some(Part::Lead(leadership(topic, partition, config)));
+    }
+    let durability = durability(topic, config);
+    Some(Part::Follow(Following { leader, leader_epoch, durability }))
+}
+
+/// Offsets and transactions are always synced: there is no switch.
+fn durability(topic: &TopicImage, config: &TopicConfig) -> Durability {
+    if topic.is_internal() { Durability::Fsync } else { config.durability }
+}
+
+fn leadership(topic: &TopicImage, partition: &PartitionImage, config: &TopicConfig) -> Leadership {
     let replicas = partition.replicas.len();
     let required = usize::try_from(config.min_insync_replicas(replicas)).unwrap_or(1);
     Leadership {
         leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        replicas: partition.replicas.clone(),
         in_sync: partition.in_sync.clone(),
         // More than there are replicas could never be reached (Kafka caps it in the same way).
         min_in_sync: required.min(replicas),
-        // Offsets and transactions are always synced: there is no switch.
-        durability: if topic.is_internal() { Durability::Fsync } else { config.durability },
+        durability: durability(topic, config),
     }
 }
 

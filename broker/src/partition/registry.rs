@@ -16,11 +16,11 @@ use crate::controller::TopicImage;
 /// What this broker has of one partition.
 #[derive(Debug, Clone)]
 pub(super) enum Hosted {
-    /// It leads it.
+    /// It leads or follows.
     Here(Arc<Partition>),
     /// It should, but the log cannot be used.
     Offline,
-    /// Another broker leads it.
+    /// It is no replica.
     Elsewhere,
 }
 
@@ -80,31 +80,53 @@ impl Snapshot {
     }
 }
 
-/// The partitions that this broker leads.
+/// The partitions of this broker.
 #[derive(Debug, Default)]
 pub struct Partitions {
     snapshot: ArcSwap<Snapshot>,
 }
 
 impl Partitions {
-    /// Finds a partition by the name of its topic.
+    /// Finds a partition that this broker leads by the name of its topic.
     ///
     /// # Errors
     /// [`LookupError`] says what is missing.
     pub fn find(&self, topic: &str, index: i32) -> Result<Arc<Partition>, LookupError> {
         let snapshot = self.snapshot.load();
         let topic = snapshot.by_name.get(topic).ok_or(LookupError::UnknownTopic)?;
-        topic.find(index)
+        topic.find(index).and_then(led)
     }
 
-    /// Finds a partition by the id of its topic.
+    /// Finds a partition that this broker leads by the id of its topic.
     ///
     /// # Errors
     /// [`LookupError`] says what is missing.
     pub fn find_by_id(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, LookupError> {
         let snapshot = self.snapshot.load();
         let topic = snapshot.by_id.get(&topic).ok_or(LookupError::UnknownTopicId)?;
-        topic.find(index)
+        topic.find(index).and_then(led)
+    }
+
+    /// Finds a partition of which this broker has a replica, by the name of its topic.
+    ///
+    /// # Errors
+    /// [`LookupError`] says what is missing.
+    pub fn find_replica(&self, topic: &str, index: i32) -> Result<Arc<Partition>, LookupError> {
+        let snapshot = self.snapshot.load();
+        snapshot.by_name.get(topic).ok_or(LookupError::UnknownTopic)?.find(index)
+    }
+
+    /// Finds a partition of which this broker has a replica, by the id of its topic.
+    ///
+    /// # Errors
+    /// [`LookupError`] says what is missing.
+    pub fn find_replica_by_id(
+        &self,
+        topic: Uuid,
+        index: i32,
+    ) -> Result<Arc<Partition>, LookupError> {
+        let snapshot = self.snapshot.load();
+        snapshot.by_id.get(&topic).ok_or(LookupError::UnknownTopicId)?.find(index)
     }
 
     /// The partition, if this broker leads it.
@@ -119,7 +141,7 @@ impl Partitions {
         self.find_by_id(topic, index).ok()
     }
 
-    /// Every partition that this broker leads, by topic name and index.
+    /// Every partition of which this broker has a replica, by topic name and index.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Partition>> {
         let snapshot = self.snapshot.load();
@@ -132,7 +154,7 @@ impl Partitions {
             .collect()
     }
 
-    /// How many partitions this broker should lead and cannot.
+    /// How many partitions this broker should have and cannot.
     #[must_use]
     pub fn offline_count(&self) -> usize {
         let snapshot = self.snapshot.load();
@@ -153,6 +175,10 @@ impl Partitions {
     pub(super) fn replace(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
     }
+}
+
+fn led(partition: Arc<Partition>) -> Result<Arc<Partition>, LookupError> {
+    if partition.is_following() { Err(LookupError::NotHere) } else { Ok(partition) }
 }
 
 impl HostedTopic {

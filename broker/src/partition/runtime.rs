@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use super::cleaner::Cleaner;
 use super::data_dir::LastShutdown;
-use super::reconcile::{Change, changes, current, is_led_here, leadership};
+use super::reconcile::{Change, changes, current, part};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
@@ -28,6 +28,9 @@ const OPENERS: usize = 4;
 
 /// How often recovery points are written down: the most that is scanned after a crash.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often high watermarks are written down, as in Kafka.
+const HIGH_WATERMARK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long the answer to a change of metadata waits for the partitions.
 const RECONCILE_TIME_MAX: Duration = Duration::from_secs(5);
@@ -108,7 +111,11 @@ impl Keeper {
         for change in changes(&next, image, &settings) {
             match change {
                 Change::Delete(id) => deleted.extend(self.delete(&mut next, id).await),
-                Change::Update(topic) => openings.extend(self.update(&mut next, &topic, &settings)),
+                Change::Update(topic) => {
+                    let (opening, departed) = self.update(&mut next, &topic, &settings);
+                    openings.extend(opening);
+                    self.depart(&next, topic, departed).await;
+                }
             }
         }
         for (topic, opened) in self.open_all(openings, &settings).await {
@@ -126,42 +133,54 @@ impl Keeper {
         self.version.send_replace(version);
     }
 
-    /// Brings the partitions that are open in line, and says which are to be opened.
+    /// Brings the partitions that are open in line, and says which are to be opened and which are
+    /// to go.
     fn update(
         &self,
         next: &mut Snapshot,
         image: &Arc<TopicImage>,
         settings: &Settings,
-    ) -> Vec<Opening> {
+    ) -> (Vec<Opening>, Vec<i32>) {
         let config = TopicConfig::resolve(&image.configs, settings);
         let log_config = Arc::new(log_config(&config));
         let mut partitions = Vec::with_capacity(image.partitions.len());
-        let mut openings = Vec::new();
+        let (mut openings, mut departed) = (Vec::new(), Vec::new());
         for (place, (index, partition)) in image.indexed_partitions().enumerate() {
-            let is_led_here = is_led_here(partition, self.config.node_id);
-            partitions.push(match current(next, image.id, place) {
-                Some(Hosted::Here(here)) if is_led_here => {
-                    here.reconfigure(
-                        leadership(image, partition, &config),
-                        Arc::clone(&log_config),
-                    );
+            let part = part(image, partition, self.config.node_id, &config);
+            partitions.push(match (current(next, image.id, place), part) {
+                (Some(Hosted::Here(here)), Some(part)) => {
+                    here.take_part(part, Arc::clone(&log_config));
                     Hosted::Here(here)
                 }
-                Some(Hosted::Here(here)) => {
+                (Some(Hosted::Here(here)), None) => {
                     here.close();
+                    departed.push(index);
                     Hosted::Elsewhere
                 }
-                Some(Hosted::Offline) if is_led_here => Hosted::Offline,
-                _ => {
-                    if is_led_here {
-                        openings.push(Opening { image: Arc::clone(image), index });
-                    }
+                (Some(Hosted::Offline), Some(_)) => Hosted::Offline,
+                (None | Some(Hosted::Elsewhere), Some(_)) => {
+                    openings.push(Opening { image: Arc::clone(image), index });
                     Hosted::Elsewhere
                 }
+                (_, None) => Hosted::Elsewhere,
             });
         }
         next.insert(HostedTopic { image: Arc::clone(image), partitions });
-        openings
+        (openings, departed)
+    }
+
+    /// Moves the data of replicas that other brokers have now out of the way.
+    async fn depart(&self, next: &Snapshot, image: Arc<TopicImage>, departed: Vec<i32>) {
+        if departed.is_empty() {
+            return;
+        }
+        // Nobody may find the partitions any more while their directories are moved.
+        self.partitions.replace(next.clone());
+        info!(topic = %image.name, partitions = ?departed, "no replica of these is kept here any more");
+        let data_dir = Arc::clone(&self.data_dir);
+        let moved =
+            blocking(&*self.seams.spawn, move || move_away(&data_dir, &image, &departed)).await;
+        self.remove_later(moved.unwrap_or_default());
     }
 
     /// Moves the data of a topic out of the way at once; its files go in the background.
@@ -177,7 +196,9 @@ impl Keeper {
         }
         let data_dir = Arc::clone(&self.data_dir);
         let image = Arc::clone(&topic.image);
-        let moved = blocking(&*self.seams.spawn, move || move_away(&data_dir, &image)).await;
+        let indexes = image.indexed_partitions().map(|(index, _)| index).collect::<Vec<_>>();
+        let moved =
+            blocking(&*self.seams.spawn, move || move_away(&data_dir, &image, &indexes)).await;
         self.remove_later(moved.unwrap_or_default());
         Some(Arc::clone(&topic.image))
     }
@@ -309,19 +330,48 @@ impl Keeper {
     }
 
     fn write_checkpoints(&self) -> Result<(), LogDirError> {
-        let (mut flushed, mut starts) = (PartitionOffsets::new(), PartitionOffsets::new());
-        for partition in self.partitions.all() {
-            let key = (partition.topic().to_string(), partition.index());
-            let (end, start) =
-                partition.with_log(|log| (log.flushed_end_offset(), log.log_start_offset()));
-            flushed.insert(key.clone(), end);
-            if start > 0 {
-                starts.insert(key, start);
+        let flushed_end = |p: &Partition| p.with_log(PartitionLog::flushed_end_offset);
+        self.data_dir.write_recovery_points(|| self.offsets(flushed_end))?;
+        let mut starts = self.offsets(Partition::log_start_offset);
+        starts.retain(|_, start| *start > 0);
+        self.data_dir.log_dir().write_checkpoint(Checkpoint::LogStartOffsets, &starts)?;
+        self.write_high_watermarks(&mut PartitionOffsets::new())
+    }
+
+    fn offsets(&self, offset: impl Fn(&Partition) -> i64) -> PartitionOffsets {
+        let partitions = self.partitions.all();
+        let key = |partition: &Partition| (partition.topic().to_string(), partition.index());
+        partitions.iter().map(|partition| (key(partition), offset(partition))).collect()
+    }
+
+    /// Writes down what is known to be committed, again and again, so that a broker that starts
+    /// does not have to find out anew.
+    pub(crate) async fn run_high_watermarks(self: Arc<Self>) {
+        let mut written = PartitionOffsets::new();
+        loop {
+            tokio::time::sleep(HIGH_WATERMARK_INTERVAL).await;
+            let keeper = Arc::clone(&self);
+            let write = move || {
+                let outcome = keeper.write_high_watermarks(&mut written);
+                (outcome, written)
+            };
+            let Some((outcome, after)) = blocking(&*self.seams.spawn, write).await else {
+                return error!("writing the high watermarks ended in a failed assertion");
+            };
+            written = after;
+            if let Err(error) = outcome {
+                warn!(%error, "the high watermarks were not written");
             }
         }
-        let log_dir = self.data_dir.log_dir();
-        log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &flushed)?;
-        log_dir.write_checkpoint(Checkpoint::LogStartOffsets, &starts)
+    }
+
+    fn write_high_watermarks(&self, written: &mut PartitionOffsets) -> Result<(), LogDirError> {
+        let known = self.offsets(Partition::high_watermark);
+        if known != *written {
+            self.data_dir.log_dir().write_checkpoint(Checkpoint::HighWatermarks, &known)?;
+            *written = known;
+        }
+        Ok(())
     }
 
     /// Closes every log, and marks the shutdown as clean if every one of them could be closed.
@@ -366,7 +416,7 @@ impl Opener {
             let resolve = || TopicConfig::resolve(&image.configs, &self.settings);
             let config = configs.entry(image.id).or_insert_with(resolve);
             let hosted = match self.open(&image, index, config) {
-                Ok(partition) => Hosted::Here(Arc::new(partition)),
+                Ok(partition) => Hosted::Here(partition),
                 Err(failure) => {
                     let topic = &image.name;
                     error!(%topic, partition = index, error = %failure, "the log is unusable");
@@ -383,7 +433,7 @@ impl Opener {
         image: &Arc<TopicImage>,
         index: i32,
         config: &TopicConfig,
-    ) -> Result<Partition, OpenError> {
+    ) -> Result<Arc<Partition>, OpenError> {
         let path = self.data_dir.log_dir().partition_path(&image.name, index);
         let vfs = self.data_dir.vfs();
         match read_topic_id(vfs, &path)? {
@@ -402,13 +452,18 @@ impl Opener {
             now_ms: self.now_ms,
         };
         let log_config = Arc::new(log_config(config));
-        let log = PartitionLog::open(Arc::clone(vfs), &path, log_config, context)?;
-        let partition = image.partition(index).expect("the image has what it told to open");
+        let log = PartitionLog::open(Arc::clone(vfs), &path, Arc::clone(&log_config), context)?;
         debug!(topic = %image.name, partition = index, end = log.log_end_offset(), "log opened");
         let identity = (Arc::clone(&image.name), image.id, index);
-        let leadership = leadership(image, partition, config);
+        let high_watermark = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
         let data_dir = Arc::clone(&self.data_dir);
-        Ok(Partition::new(identity, self.node_id, leadership, log, data_dir))
+        let opened =
+            Arc::new(Partition::new(identity, self.node_id, high_watermark, log, data_dir));
+        let placed = image.partition(index).expect("the image has what it told to open");
+        if let Some(part) = part(image, placed, self.node_id, config) {
+            opened.take_part(part, log_config);
+        }
+        Ok(opened)
     }
 }
 
@@ -428,11 +483,21 @@ fn move_aside(
         .map_err(|source| flumen_storage::DiskError { action: "rename", path: from, source })
 }
 
-/// Renames the directories of a deleted topic, so that its name is free; returns where they are.
-fn move_away(data_dir: &DataDir, image: &TopicImage) -> Vec<PathBuf> {
+/// Renames the directories of partitions, so that their names are free; returns where they are.
+fn move_away(data_dir: &DataDir, image: &TopicImage, indexes: &[i32]) -> Vec<PathBuf> {
+    let forgotten = indexes.iter().map(|index| ((image.name.to_string(), *index), 0));
+    let moved = data_dir.below(forgotten, || rename_away(data_dir, image, indexes));
+    moved.unwrap_or_else(|error| {
+        let topic = &image.name;
+        warn!(%topic, %error, "the directories of deleted partitions stay where they are");
+        Vec::new()
+    })
+}
+
+fn rename_away(data_dir: &DataDir, image: &TopicImage, indexes: &[i32]) -> Vec<PathBuf> {
     let log_dir = data_dir.log_dir();
     let mut moved = Vec::new();
-    for (index, _) in image.indexed_partitions() {
+    for &index in indexes {
         let from = log_dir.partition_path(&image.name, index);
         let to = log_dir.deleted_path(&image.name, index, image.id);
         match data_dir.vfs().rename(&from, &to) {

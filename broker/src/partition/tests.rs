@@ -1,6 +1,8 @@
 //! A partition on a simulated disk: what is acknowledged, what is shown, and what happens when the
 //! disk fails or fills up.
 
+mod replication;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -8,11 +10,13 @@ use std::task::{Context, Poll, Waker};
 
 use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
 use flumen_protocol::records::{BatchBuilder, BatchOptions};
-use flumen_storage::OpenContext;
 use flumen_storage::vfs::Vfs;
 use flumen_storage::vfs::simulated::{Operation, SimulatedDisk, Unsynced};
+use flumen_storage::{LogConfig, OpenContext};
 use parking_lot::Mutex as Queue;
 
+use super::leader::Leadership;
+use super::role::Part;
 use super::*;
 
 /// Keeps jobs until they are asked for, as a busy disk does.
@@ -50,6 +54,17 @@ struct Bench {
     partition: Arc<Partition>,
 }
 
+fn leadership(in_sync: &[i32], durability: Durability) -> Leadership {
+    Leadership {
+        leader_epoch: 0,
+        partition_epoch: 0,
+        replicas: vec![1, 2],
+        in_sync: in_sync.to_vec(),
+        min_in_sync: 1,
+        durability,
+    }
+}
+
 fn bench(durability: Durability) -> Bench {
     open(SimulatedDisk::new(), durability)
 }
@@ -62,17 +77,18 @@ fn open(disk: SimulatedDisk, durability: Durability) -> Bench {
     let path = data_dir.log_dir().partition_path("t", 0);
     let config = Arc::new(LogConfig::default());
     let log = PartitionLog::open(vfs, &path, config, OpenContext::default()).unwrap();
-    let leadership = Leadership { leader_epoch: 0, in_sync: vec![1], min_in_sync: 1, durability };
     let identity = (Arc::from("t"), Uuid::from_bytes([1; 16]), 0);
-    let partition = Partition::new(identity, 1, leadership, log, Arc::new(data_dir));
-    Bench { disk, jobs, partition: Arc::new(partition) }
+    let partition = Arc::new(Partition::new(identity, 1, 0, log, Arc::new(data_dir)));
+    partition.take_part(Part::Lead(leadership(&[1], durability)), Arc::new(LogConfig::default()));
+    Bench { disk, jobs, partition }
 }
 
 impl Bench {
     fn append(&self, value: &str) -> Result<AppendInfo, AppendError> {
         let mut batch = BatchBuilder::new(BatchOptions::default());
         batch.append(0, None, Some(value.as_bytes()), &[]);
-        self.partition.append(batch.build(), AppendOrigin::Client, true, 0)
+        let appended = self.partition.append(batch.build(), AppendOrigin::Client, true, 0);
+        appended.map(|appended| appended.info)
     }
 
     fn shown(&self) -> usize {
@@ -89,7 +105,7 @@ fn poll(committed: &mut Committed) -> Poll<Result<(), CommitError>> {
 fn nothing_is_acknowledged_or_shown_before_it_is_on_disk() {
     let bench = bench(Durability::Fsync);
     let info = bench.append("a").unwrap();
-    let mut committed = bench.partition.committed(info.last_offset);
+    let mut committed = bench.partition.committed(info.last_offset, 0);
     assert_eq!(poll(&mut committed), Poll::Pending);
     assert_eq!((bench.partition.high_watermark(), bench.shown()), (0, 0));
     bench.jobs.run();
@@ -110,10 +126,8 @@ fn what_a_lone_replica_has_not_synced_can_be_waited_for() {
     assert_eq!(poll(&mut unsynced), Poll::Ready(Ok(())));
     assert!(bench.partition.unsynced().is_none());
 
-    let in_sync = vec![1, 2];
-    let durability = Durability::Fsync;
-    let leadership = Leadership { leader_epoch: 0, in_sync, min_in_sync: 1, durability };
-    bench.partition.reconfigure(leadership, Arc::new(LogConfig::default()));
+    let leadership = Leadership { partition_epoch: 1, ..leadership(&[1, 2], Durability::Fsync) };
+    bench.partition.take_part(Part::Lead(leadership), Arc::new(LogConfig::default()));
     bench.append("c").unwrap();
     assert!(bench.partition.unsynced().is_none(), "the other replica may be down");
 }
@@ -139,7 +153,7 @@ fn what_was_acknowledged_survives_a_power_cut() {
 fn page_cache_topics_do_not_wait_for_the_disk() {
     let bench = bench(Durability::PageCache);
     let info = bench.append("a").unwrap();
-    let mut committed = bench.partition.committed(info.last_offset);
+    let mut committed = bench.partition.committed(info.last_offset, 0);
     assert_eq!(poll(&mut committed), Poll::Ready(Ok(())));
     assert!(bench.shown() > 0);
     assert!(bench.jobs.0.lock().is_empty(), "nothing was asked to be synced");
@@ -152,7 +166,7 @@ fn a_failed_sync_is_final_and_what_is_on_disk_can_be_read() {
     bench.jobs.run();
     let shown = bench.shown();
     let info = bench.append("b").unwrap();
-    let mut committed = bench.partition.committed(info.last_offset);
+    let mut committed = bench.partition.committed(info.last_offset, 0);
     assert_eq!(poll(&mut committed), Poll::Pending);
     bench.disk.fail_matching(Operation::Sync, ".log", 1);
     bench.jobs.run();
@@ -186,7 +200,7 @@ fn a_full_disk_refuses_appends_until_there_is_space() {
 fn a_closed_partition_sends_everybody_away() {
     let bench = bench(Durability::Fsync);
     let info = bench.append("a").unwrap();
-    let mut committed = bench.partition.committed(info.last_offset);
+    let mut committed = bench.partition.committed(info.last_offset, 0);
     assert_eq!(poll(&mut committed), Poll::Pending);
     bench.partition.close();
     assert_eq!(poll(&mut committed), Poll::Ready(Err(CommitError::NotLeader)));

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
 use futures_util::task::AtomicWaker;
@@ -19,6 +19,7 @@ const UNCOMMITTED_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct FetchWatch {
     bytes_missing: AtomicI64,
+    high_watermark_moved: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -32,6 +33,18 @@ impl FetchWatch {
     pub(crate) fn is_due(&self, cx: &Context<'_>) -> bool {
         self.waker.register(cx.waker());
         self.bytes_missing.load(Ordering::SeqCst) <= 0
+    }
+
+    /// Whether a high watermark has moved; if not, the task is woken once one has.
+    pub(crate) fn has_news(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.high_watermark_moved.load(Ordering::SeqCst)
+    }
+
+    fn on_high_watermark(&self) {
+        if !self.high_watermark_moved.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
     }
 
     fn add(&self, bytes: i64) {
@@ -49,8 +62,12 @@ pub(crate) struct Waiters(Mutex<Inner>);
 struct Inner {
     /// By the offset that must be passed, and a number to tell equals apart.
     commits: BTreeMap<(i64, u64), Waker>,
+    /// Likewise, by the offset that must be on disk.
+    flushes: BTreeMap<(i64, u64), Waker>,
     next_number: u64,
     fetches: Vec<Arc<FetchWatch>>,
+    /// Of followers, which are sent what is not committed.
+    replica_fetches: Vec<Arc<FetchWatch>>,
     /// Appended batches above the high watermark: the offset after each, and its size.
     uncommitted: VecDeque<(i64, i64)>,
 }
@@ -69,18 +86,57 @@ impl Waiters {
         drop(self.0.lock().commits.remove(&(next_offset, number)));
     }
 
+    /// Registers a follower's task, which waits for the disk; the ticket takes it back.
+    pub(crate) fn register_flush(&self, end_offset: i64, waker: Waker) -> u64 {
+        let mut inner = self.0.lock();
+        let number = inner.next_number;
+        inner.next_number += 1;
+        inner.flushes.insert((end_offset, number), waker);
+        number
+    }
+
+    pub(crate) fn forget_flush(&self, end_offset: i64, number: u64) {
+        drop(self.0.lock().flushes.remove(&(end_offset, number)));
+    }
+
+    /// Wakes those for whom enough is on disk.
+    pub(crate) fn on_flushed(&self, flushed_end_offset: i64) {
+        let mut inner = self.0.lock();
+        if inner.flushes.is_empty() {
+            return;
+        }
+        let later = inner.flushes.split_off(&(flushed_end_offset + 1, 0));
+        let due = std::mem::replace(&mut inner.flushes, later);
+        drop(inner);
+        due.into_values().for_each(Waker::wake);
+    }
+
+    /// Forgets what was appended and is cut off again.
+    pub(crate) fn on_truncated(&self, log_end_offset: i64) {
+        self.0.lock().uncommitted.retain(|(next_offset, _)| *next_offset <= log_end_offset);
+    }
+
     pub(crate) fn register_fetch(&self, watch: &Arc<FetchWatch>) {
         self.0.lock().fetches.push(Arc::clone(watch));
     }
 
+    pub(crate) fn register_replica_fetch(&self, watch: &Arc<FetchWatch>) {
+        self.0.lock().replica_fetches.push(Arc::clone(watch));
+    }
+
     pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {
-        self.0.lock().fetches.retain(|other| !Arc::ptr_eq(other, watch));
+        let mut inner = self.0.lock();
+        inner.fetches.retain(|other| !Arc::ptr_eq(other, watch));
+        inner.replica_fetches.retain(|other| !Arc::ptr_eq(other, watch));
     }
 
     /// Notes the size of what was appended, for the fetches that wait for a number of bytes.
     pub(crate) fn on_appended(&self, next_offset: i64, size: usize) {
         let size = i64::try_from(size).expect("a batch is smaller than the file it is in");
         let mut inner = self.0.lock();
+        for watch in &inner.replica_fetches {
+            watch.add(size);
+        }
         if inner.uncommitted.len() >= UNCOMMITTED_MAX
             && let Some(last) = inner.uncommitted.back_mut()
         {
@@ -104,6 +160,9 @@ impl Waiters {
         for watch in &inner.fetches {
             watch.add(bytes);
         }
+        for watch in &inner.replica_fetches {
+            watch.on_high_watermark();
+        }
         drop(inner);
         due.into_values().for_each(Waker::wake);
     }
@@ -111,8 +170,9 @@ impl Waiters {
     /// Wakes everybody: the partition will not move any more, or not as expected.
     pub(crate) fn on_disrupted(&self) {
         let mut inner = self.0.lock();
-        let due = std::mem::take(&mut inner.commits);
-        for watch in &inner.fetches {
+        let mut due = std::mem::take(&mut inner.commits);
+        due.append(&mut inner.flushes);
+        for watch in inner.fetches.iter().chain(&inner.replica_fetches) {
             watch.add(i64::from(i32::MAX));
         }
         drop(inner);

@@ -12,6 +12,8 @@ const TOKIO: &[&str] = &[
     "broker/src/server.rs",
     "broker/src/clock.rs",
     "broker/src/controller/handle.rs",
+    "broker/src/partition/fetcher.rs",
+    "broker/src/partition/in_sync.rs",
     "broker/src/controller/quorum/",
     "client/src/connection",
     "client/src/client.rs",

@@ -9,7 +9,9 @@ use flumen_storage::{MaintenanceError, ProducerError};
 
 use super::WireError;
 use crate::fetch_session::SessionError;
-use crate::partition::{AppendError, CommitError, EpochError, LookupError, ReadError, TrimError};
+use crate::partition::{
+    AppendError, CommitError, EpochError, LookupError, ReadError, ReplicaFetchError, TrimError,
+};
 
 impl WireError for LookupError {
     fn code(&self) -> ErrorCode {
@@ -27,6 +29,14 @@ impl WireError for EpochError {
         match self {
             Self::Fenced { .. } => ErrorCode::FencedLeaderEpoch,
             Self::Unknown { .. } => ErrorCode::UnknownLeaderEpoch,
+        }
+    }
+}
+
+impl WireError for ReplicaFetchError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotReplica { .. } | Self::StaleBroker { .. } => ErrorCode::NotLeaderOrFollower,
         }
     }
 }

@@ -1,0 +1,352 @@
+//! A leader and its follower on two data directories: real logs, real fetches, and a link in memory
+//! that a test can cut.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
+
+use flumen_client::connection::{BoxFuture, Seams};
+use flumen_protocol::ApiKey;
+use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
+use flumen_protocol::records::{BatchBuilder, BatchOptions};
+use flumen_storage::vfs::RealDisk;
+use flumen_storage::{LogConfig, OpenContext};
+
+use super::super::follower::Following;
+use super::super::leader::Leadership;
+use super::super::registry::{Hosted, HostedTopic, Snapshot};
+use super::super::role::Part;
+use super::super::*;
+use crate::Broker;
+use crate::api::fetch::start_for_replica;
+use crate::api::{Call, Context, Staged};
+use crate::clock::within;
+use crate::config::BrokerConfig;
+use crate::controller::{PartitionImage, TopicImage};
+
+const TOPIC: Uuid = Uuid::from_bytes([7; 16]);
+const LEADER: i32 = 1;
+const FOLLOWER: i32 = 2;
+
+/// Hands fetches to the leader's side in the same process.
+#[derive(Debug)]
+struct Link {
+    leader: Arc<Context>,
+    is_cut: AtomicBool,
+    fetches: AtomicUsize,
+}
+
+impl ReplicaTransport for Link {
+    fn fetch(
+        &self,
+        _: i32,
+        _: u8,
+        request: FetchRequest,
+        time: Duration,
+    ) -> BoxFuture<'static, Option<FetchResponse>> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        if self.is_cut.load(Ordering::SeqCst) {
+            return Box::pin(async { None });
+        }
+        let call = Call {
+            api: ApiKey::Fetch,
+            version: 18,
+            correlation_id: 0,
+            client_id: None,
+            peer: ([127, 0, 0, 1], 1).into(),
+            received: self.leader.seams.clock.monotonic(),
+        };
+        let staged = start_for_replica(&self.leader, &call, request);
+        Box::pin(async move {
+            match staged {
+                Staged::Done(response) => Some(response),
+                Staged::Waiting(response) => within(time, response).await,
+                Staged::Nothing | Staged::Close => None,
+            }
+        })
+    }
+}
+
+/// Says yes to every proposal.
+#[derive(Debug, Default)]
+struct Agreeable {
+    proposed: Mutex<Vec<Vec<i32>>>,
+}
+
+impl ProposeInSync for Agreeable {
+    fn propose(&self, changes: Vec<InSyncChange>) -> BoxFuture<'static, Vec<ProposalOutcome>> {
+        let accept = |change: InSyncChange| {
+            let in_sync: Vec<i32> = change.proposal.in_sync.iter().map(|(id, _)| *id).collect();
+            self.proposed.lock().push(in_sync.clone());
+            ProposalOutcome::Accepted {
+                leader_epoch: change.proposal.leader_epoch,
+                partition_epoch: change.proposal.partition_epoch + 1,
+                in_sync,
+            }
+        };
+        let outcomes = changes.into_iter().map(accept).collect();
+        Box::pin(async move { outcomes })
+    }
+
+    fn in_service(&self, _: i32) -> Option<i64> {
+        Some(40)
+    }
+}
+
+struct Pair {
+    broker: Broker,
+    link: Arc<Link>,
+    leader: Arc<Partition>,
+    follower: Arc<Partition>,
+    partitions: Partitions,
+    fetchers: Fetchers,
+    _dirs: [tempfile::TempDir; 3],
+}
+
+fn open(dir: &Path, node_id: i32, seams: &Seams) -> (Arc<DataDir>, Arc<Partition>) {
+    let data_dir = Arc::new(DataDir::open(Arc::new(RealDisk), dir, seams).unwrap());
+    let path = data_dir.log_dir().partition_path("t", 0);
+    let vfs = Arc::clone(data_dir.vfs());
+    let log =
+        PartitionLog::open(vfs, &path, Arc::new(LogConfig::default()), OpenContext::default());
+    let identity = (Arc::from("t"), TOPIC, 0);
+    let partition = Partition::new(identity, node_id, 0, log.unwrap(), Arc::clone(&data_dir));
+    (data_dir, Arc::new(partition))
+}
+
+fn host(partition: &Arc<Partition>) -> Snapshot {
+    let image = PartitionImage {
+        replicas: vec![LEADER, FOLLOWER],
+        directories: vec![Uuid::ZERO; 2],
+        in_sync: vec![LEADER],
+        eligible: Vec::new(),
+        adding: Vec::new(),
+        removing: Vec::new(),
+        last_known_leader: None,
+        leader: Some(LEADER),
+        leader_epoch: 0,
+        partition_epoch: 0,
+    };
+    let image = TopicImage {
+        name: Arc::from("t"),
+        id: TOPIC,
+        partitions: vec![image],
+        configs: Arc::default(),
+    };
+    let mut snapshot = Snapshot::default();
+    let partitions = vec![Hosted::Here(Arc::clone(partition))];
+    snapshot.insert(HostedTopic { image: Arc::new(image), partitions });
+    snapshot
+}
+
+fn lead(leader_epoch: i32, in_sync: &[i32]) -> Part {
+    Part::Lead(Leadership {
+        leader_epoch,
+        partition_epoch: leader_epoch,
+        replicas: vec![LEADER, FOLLOWER],
+        in_sync: in_sync.to_vec(),
+        min_in_sync: 1,
+        durability: Durability::Fsync,
+    })
+}
+
+fn follow(leader_epoch: i32) -> Part {
+    let durability = Durability::Fsync;
+    Part::Follow(Following { leader: Some(LEADER), leader_epoch, durability })
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let log_dirs = dirs[0].path().to_str().unwrap();
+        let settings = [
+            ("log.dirs", log_dirs),
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("http.listener", ""),
+        ];
+        let broker = Broker::start(BrokerConfig::with(settings).unwrap()).await.unwrap();
+        let seams = broker.context().seams.clone();
+        let (_, leader) = open(dirs[1].path(), LEADER, &seams);
+        let (data_dir, follower) = open(dirs[2].path(), FOLLOWER, &seams);
+        broker.context().partitions.replace(host(&leader));
+        let partitions = Partitions::default();
+        partitions.replace(host(&follower));
+        let link = Arc::new(Link {
+            leader: Arc::clone(broker.context()),
+            is_cut: AtomicBool::new(false),
+            fetches: AtomicUsize::new(0),
+        });
+        let transport = Arc::clone(&link) as Arc<dyn ReplicaTransport>;
+        let fetchers = Fetchers::new(FOLLOWER, 40, transport, data_dir, seams);
+        Self { broker, link, leader, follower, partitions, fetchers, _dirs: dirs }
+    }
+
+    /// Begins an epoch of the leader, with the follower in or out of the in-sync set.
+    fn begin(&self, leader_epoch: i32, in_sync: &[i32]) {
+        self.leader.take_part(lead(leader_epoch, in_sync), Arc::default());
+        self.follower.take_part(follow(leader_epoch), Arc::default());
+        self.fetchers.assign(&self.partitions);
+    }
+
+    fn produce(&self, value: &str) -> Committed {
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.append(0, None, Some(value.as_bytes()), &[]);
+        let appended = self.leader.append(batch.build(), AppendOrigin::Client, true, 0).unwrap();
+        self.leader.committed(appended.info.last_offset, appended.leader_epoch)
+    }
+
+    fn ends(&self) -> [(i64, i64); 2] {
+        [&self.leader, &self.follower].map(|p| (p.high_watermark(), p.log_end_offset()))
+    }
+
+    async fn until_ends_are(&self, expected: [(i64, i64); 2]) {
+        until(|| self.ends() == expected, || format!("{:?}, not {expected:?}", self.ends())).await;
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool, found: impl Fn() -> String) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(within(Duration::from_secs(30), wait).await.is_some(), "{}", found());
+}
+
+/// Appends a record that another leader is to have written.
+fn plant(partition: &Partition, leader_epoch: i32, value: &str) {
+    let log_end_offset = partition.log_end_offset();
+    let options = BatchOptions {
+        base_offset: log_end_offset,
+        partition_leader_epoch: leader_epoch,
+        ..BatchOptions::default()
+    };
+    let mut batch = BatchBuilder::new(options);
+    batch.append(0, None, Some(value.as_bytes()), &[]);
+    partition.with_log_mut(|log| {
+        log.append_as_follower(batch.build(), 0).unwrap();
+        log.flush().unwrap();
+    });
+}
+
+fn bytes(partition: &Partition) -> Vec<u8> {
+    let read =
+        partition.read(partition.log_start_offset(), usize::MAX, true, Isolation::Everything);
+    let segments = read.unwrap().plan.segments.into_iter();
+    segments.flat_map(|range| range.read().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_all_members_have_is_committed_and_both_logs_are_the_same() {
+    let pair = Pair::new().await;
+    pair.begin(0, &[LEADER, FOLLOWER]);
+    for value in ["a", "b", "c"] {
+        let committed = within(Duration::from_secs(30), pair.produce(value)).await;
+        assert_eq!(committed, Some(Ok(())));
+    }
+    pair.until_ends_are([(3, 3), (3, 3)]).await;
+    assert_eq!(bytes(&pair.leader), bytes(&pair.follower));
+    pair.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn nothing_is_committed_while_a_member_does_not_answer() {
+    let pair = Pair::new().await;
+    pair.link.is_cut.store(true, Ordering::SeqCst);
+    pair.begin(0, &[LEADER, FOLLOWER]);
+    let committed = pair.produce("a");
+    let flushed = || pair.leader.with_log(PartitionLog::flushed_end_offset) == 1;
+    until(flushed, || "not synced".to_owned()).await;
+    assert_eq!(committed.outcome(), None);
+    pair.link.is_cut.store(false, Ordering::SeqCst);
+    assert_eq!(within(Duration::from_secs(30), committed).await, Some(Ok(())));
+}
+
+#[tokio::test]
+async fn a_follower_is_cut_where_it_has_left_its_leader() {
+    let pair = Pair::new().await;
+    for partition in [&pair.leader, &pair.follower] {
+        plant(partition, 0, "common");
+    }
+    plant(&pair.leader, 1, "kept");
+    for value in ["lost", "lost as well", "and this"] {
+        plant(&pair.follower, 0, value);
+    }
+    pair.begin(2, &[LEADER]);
+    pair.until_ends_are([(2, 2), (2, 2)]).await;
+    assert_eq!(bytes(&pair.leader), bytes(&pair.follower));
+}
+
+#[tokio::test]
+async fn a_follower_that_is_too_far_behind_begins_anew() {
+    let pair = Pair::new().await;
+    pair.leader.take_part(lead(0, &[LEADER]), Arc::default());
+    for value in ["a", "b", "c"] {
+        let committed = within(Duration::from_secs(30), pair.produce(value)).await;
+        assert_eq!(committed, Some(Ok(())));
+    }
+    pair.leader.with_log_mut(|log| log.roll(0)).unwrap();
+    pair.leader.delete_records_before(2).unwrap();
+    pair.begin(0, &[LEADER]);
+    pair.until_ends_are([(3, 3), (3, 3)]).await;
+    assert_eq!(pair.follower.log_start_offset(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_follower_asks_twice_a_second() {
+    let pair = Pair::new().await;
+    pair.begin(0, &[LEADER, FOLLOWER]);
+    assert_eq!(within(Duration::from_secs(30), pair.produce("a")).await, Some(Ok(())));
+    pair.until_ends_are([(1, 1), (1, 1)]).await;
+    let before = pair.link.fetches.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let fetches = pair.link.fetches.load(Ordering::SeqCst) - before;
+    assert!(fetches <= 4, "{fetches} fetches in a second");
+}
+
+#[tokio::test]
+async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
+    let pair = Pair::new().await;
+    pair.begin(0, &[LEADER]);
+    let controller = Arc::new(Agreeable::default());
+    let ctx = Arc::clone(pair.broker.context());
+    let (proposer, lag_max) = (Arc::clone(&controller), Duration::from_millis(300));
+    let clock = Arc::clone(&ctx.seams.clock);
+    let partitions = Arc::clone(&ctx.partitions);
+    let task = run_in_sync(partitions, Arc::clone(&ctx.caught_up), proposer, clock, lag_max);
+    let task = ctx.seams.spawn.spawn("in-sync sets", Box::pin(task));
+    let proposed = |expected: &[i32]| {
+        let controller = Arc::clone(&controller);
+        let expected = vec![expected.to_vec()];
+        let found = move || controller.proposed.lock().clone();
+        let shown = found.clone();
+        async move { until(move || found().ends_with(&expected), || format!("{:?}", shown())).await }
+    };
+    proposed(&[LEADER, FOLLOWER]).await;
+    pair.link.is_cut.store(true, Ordering::SeqCst);
+    let committed = pair.produce("a");
+    proposed(&[LEADER]).await;
+    assert_eq!(within(Duration::from_secs(30), committed).await, Some(Ok(())));
+    pair.link.is_cut.store(false, Ordering::SeqCst);
+    proposed(&[LEADER, FOLLOWER]).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn what_a_leader_has_appended_is_not_acknowledged_by_a_later_one() {
+    let pair = Pair::new().await;
+    pair.link.is_cut.store(true, Ordering::SeqCst);
+    pair.begin(0, &[LEADER, FOLLOWER]);
+    let committed = pair.produce("a");
+    pair.leader.take_part(
+        Part::Follow(Following {
+            leader: Some(FOLLOWER),
+            leader_epoch: 1,
+            durability: Durability::Fsync,
+        }),
+        Arc::default(),
+    );
+    pair.leader.take_part(lead(2, &[LEADER]), Arc::default());
+    until(|| pair.leader.high_watermark() == 1, || format!("{:?}", pair.ends())).await;
+    assert_eq!(committed.outcome(), Some(Err(CommitError::NotLeader)));
+}
