@@ -1,7 +1,8 @@
 //! The APIs of Apache Kafka 4.4 that a client or an admin tool can call, with their versions.
 //!
 //! Which of them a broker serves is the broker's business. Keys that only brokers and controllers of
-//! Kafka use among themselves are absent on purpose.
+//! Kafka use among themselves are absent on purpose, but for Envelope, in which brokers here carry
+//! what they say to each other.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -111,6 +112,7 @@ api_keys! {
     AlterUserScramCredentials = 51, 0..=0, flexible from 0;
     DescribeQuorum = 55, 0..=2, flexible from 0;
     UpdateFeatures = 57, 0..=2, flexible from 0;
+    Envelope = 58, 0..=0, flexible from 0;
     DescribeCluster = 60, 0..=2, flexible from 0;
     DescribeProducers = 61, 0..=0, flexible from 0;
     UnregisterBroker = 64, 0..=0, flexible from 0;

@@ -83,6 +83,11 @@ impl Frame {
         Self { segments, size }
     }
 
+    /// A frame that was encoded elsewhere, its length prefix included.
+    pub fn from_encoded(bytes: Bytes) -> Self {
+        Self::new(vec![Segment::Bytes(bytes)])
+    }
+
     /// The parts in sending order.
     pub fn segments(&self) -> &[Segment] {
         &self.segments

@@ -42,6 +42,7 @@ pub mod describe_transactions;
 pub mod describe_user_scram_credentials;
 pub mod elect_leaders;
 pub mod end_txn;
+pub mod envelope;
 pub mod expire_delegation_token;
 pub mod fetch;
 pub mod find_coordinator;
@@ -154,6 +155,7 @@ schemas! {
     describe_user_scram_credentials: DescribeUserScramCredentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
     alter_user_scram_credentials: AlterUserScramCredentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
     describe_quorum: DescribeQuorum, DescribeQuorumRequest, DescribeQuorumResponse;
+    envelope: Envelope, EnvelopeRequest, EnvelopeResponse;
     update_features: UpdateFeatures, UpdateFeaturesRequest, UpdateFeaturesResponse;
     describe_cluster: DescribeCluster, DescribeClusterRequest, DescribeClusterResponse;
     describe_producers: DescribeProducers, DescribeProducersRequest, DescribeProducersResponse;

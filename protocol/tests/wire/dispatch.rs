@@ -167,6 +167,7 @@ dispatch! {
         describe_user_scram_credentials: DescribeUserScramCredentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse;
         alter_user_scram_credentials: AlterUserScramCredentials, AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse;
         describe_quorum: DescribeQuorum, DescribeQuorumRequest, DescribeQuorumResponse;
+        envelope: Envelope, EnvelopeRequest, EnvelopeResponse;
         update_features: UpdateFeatures, UpdateFeaturesRequest, UpdateFeaturesResponse;
         describe_cluster: DescribeCluster, DescribeClusterRequest, DescribeClusterResponse;
         describe_producers: DescribeProducers, DescribeProducersRequest, DescribeProducersResponse;
