@@ -19,3 +19,4 @@ mod patience;
 pub(crate) use admission::Admission;
 pub(crate) use listener::Acceptor;
 pub(crate) use memory::RequestMemory;
+pub(crate) use output::Output;

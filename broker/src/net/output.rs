@@ -25,7 +25,7 @@ const CHUNK_SIZE: usize = 256 * 1024;
 
 /// The sending queue of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(crate) struct Output {
     segments: VecDeque<Segment>,
     bytes_in_memory: usize,
     /// Set once the transport has refused to send files by itself.
@@ -33,7 +33,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, frame: Frame) {
         for segment in frame.into_segments() {
             if let Segment::Bytes(bytes) = &segment {
                 self.bytes_in_memory += bytes.len();
@@ -44,7 +44,7 @@ impl Output {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
@@ -54,7 +54,7 @@ impl Output {
     }
 
     /// Sends until everything has left or the peer takes no more. Returns the bytes sent.
-    pub(super) fn poll_send(
+    pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         write: &mut dyn WriteHalf,

@@ -1,0 +1,152 @@
+//! Connections to other brokers, one for each purpose, made when they are needed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flumen_client::connection::{Call, Connection, ConnectionError, ConnectionOptions, Seams};
+use flumen_client::retry::BackoffConfig;
+use flumen_protocol::messages::envelope::EnvelopeRequest;
+use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
+use parking_lot::Mutex;
+
+use super::Lane;
+use super::message::{self, Head, PeerFault, PeerKind};
+use super::service::PEER_FRAME_BYTES_MAX;
+
+/// A broker that comes back is to be found at once.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a broker can be reached by other brokers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PeerAddress {
+    pub(crate) node_id: i32,
+    /// `host:port` of its peer listener.
+    pub(crate) address: String,
+}
+
+/// Why there is no answer from another broker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PeerError {
+    /// Nobody listens at the address: the process is gone.
+    #[error("nobody listens there")]
+    Refused,
+    /// No connection, or it broke.
+    #[error("it cannot be reached: {reason}")]
+    Unreachable {
+        /// What the connection says.
+        reason: String,
+    },
+    /// No answer in time. What was asked may have been done.
+    #[error("it did not answer in time")]
+    TimedOut,
+    /// It answers, but not this.
+    #[error(transparent)]
+    Fault(#[from] PeerFault),
+}
+
+/// Asks other brokers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PeerClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    node_id: i32,
+    seams: Seams,
+    /// Known once this broker has metadata.
+    cluster_id: Mutex<Option<String>>,
+    connections: Mutex<BTreeMap<(PeerAddress, Lane), Connection>>,
+}
+
+impl fmt::Debug for PeerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerClient").field("node_id", &self.shared.node_id).finish_non_exhaustive()
+    }
+}
+
+impl PeerClient {
+    pub(crate) fn new(node_id: i32, seams: Seams) -> Self {
+        let (cluster_id, connections) = (Mutex::default(), Mutex::default());
+        Self { shared: Arc::new(Shared { node_id, seams, cluster_id, connections }) }
+    }
+
+    /// Names the cluster in all messages from now on.
+    pub(crate) fn set_cluster(&self, cluster_id: &str) {
+        *self.shared.cluster_id.lock() = Some(cluster_id.to_owned());
+    }
+
+    /// Sends a message and waits for the answer.
+    pub(crate) async fn ask(
+        &self,
+        to: &PeerAddress,
+        lane: Lane,
+        kind: PeerKind,
+        body: &[u8],
+        timeout: Duration,
+    ) -> Result<Bytes, PeerError> {
+        let cluster_id = self.shared.cluster_id.lock().clone();
+        let head = Head::new(kind, self.shared.node_id, to.node_id, cluster_id);
+        let request = EnvelopeRequest {
+            request_data: message::encode(&head, body),
+            request_principal: None,
+            client_host_address: Bytes::new(),
+        };
+        let connection = self.connection(to, lane);
+        let sent = connection.send(&request, Call::timeout(timeout));
+        let response = crate::clock::within(timeout, sent).await.ok_or(PeerError::TimedOut)?;
+        let answer = response.map_err(failure)?.response_data.unwrap_or_default();
+        Ok(message::decode_answer(answer)?)
+    }
+
+    /// Whether nobody listens there any more. A broker that does not answer may be there all the same.
+    pub(crate) async fn is_gone(&self, to: &PeerAddress, timeout: Duration) -> bool {
+        let probed = self.ask(to, Lane::Probe, PeerKind::Probe, &[], timeout).await;
+        probed == Err(PeerError::Refused)
+    }
+
+    /// Sends the fetch of a follower and waits for the answer.
+    pub(crate) async fn fetch(
+        &self,
+        to: &PeerAddress,
+        lane: u8,
+        request: &FetchRequest,
+        timeout: Duration,
+    ) -> Result<FetchResponse, PeerError> {
+        let connection = self.connection(to, Lane::Fetch(lane));
+        let sent = connection.send(request, Call::timeout(timeout));
+        let response = crate::clock::within(timeout, sent).await.ok_or(PeerError::TimedOut)?;
+        response.map_err(failure)
+    }
+
+    fn connection(&self, to: &PeerAddress, lane: Lane) -> Connection {
+        let mut connections = self.shared.connections.lock();
+        let connection = connections.entry((to.clone(), lane)).or_insert_with(|| {
+            let options = ConnectionOptions {
+                client_id: Some(format!("flumen-broker-{}", self.shared.node_id)),
+                connect_timeout: Duration::from_secs(1),
+                request_timeout: Duration::from_secs(5),
+                in_flight_max: 64,
+                reconnect_backoff: BackoffConfig { initial: RECONNECT_PAUSE, max: RECONNECT_PAUSE },
+                receive_bytes_max: PEER_FRAME_BYTES_MAX,
+            };
+            Connection::new(&to.address, options, &self.shared.seams)
+        });
+        connection.clone()
+    }
+}
+
+fn failure(error: ConnectionError) -> PeerError {
+    match error {
+        ConnectionError::Connect { source, .. }
+            if source.kind() == io::ErrorKind::ConnectionRefused =>
+        {
+            PeerError::Refused
+        }
+        ConnectionError::TimedOut { .. } => PeerError::TimedOut,
+        other => PeerError::Unreachable { reason: other.to_string() },
+    }
+}
