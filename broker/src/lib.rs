@@ -13,6 +13,7 @@ mod lifecycle;
 pub mod metrics;
 mod net;
 pub mod partition;
+mod peer;
 mod server;
 
 pub use server::{Broker, StartError};

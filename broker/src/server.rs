@@ -24,22 +24,26 @@ use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::api::Context;
+use crate::api::forward::ForwardHandler;
 use crate::config::{BrokerConfig, Endpoint, NamedListener};
 use crate::controller::{
-    BrokerEndpoint, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader, QuorumError,
-    RegisterBrokerError,
+    BrokerEndpoint, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader, OpenController,
+    QuorumError, QuorumPeers, RegisterBrokerError,
 };
 use crate::fetch_session::{FetchSessionCollector, FetchSessions};
 use crate::group::{Groups, LedPartition};
 use crate::http;
 use crate::lag::LagCollector;
-use crate::lifecycle::{Control, Introduction, JoinError, Member};
+use crate::lifecycle::{Introduction, JoinError, Member, look_after, take_over};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Admission, RequestMemory};
 use crate::partition::runtime::{Keeper, blocking};
 use crate::partition::{
-    Alone, DataDir, Fetchers, LastShutdown, PartitionCollector, PartitionCoordinatorLog,
-    Partitions, Proposer, run_in_sync,
+    DataDir, Fetchers, LastShutdown, PartitionCollector, PartitionCoordinatorLog, Partitions,
+    Proposer, run_in_sync,
+};
+use crate::peer::{
+    ControlHandler, ControlRoute, PeerAcceptor, PeerClient, PeerKind, PeerServices, ReplicaRoute,
 };
 
 /// How long a stop waits for connections, which give up by themselves a little earlier.
@@ -118,6 +122,7 @@ pub struct Broker {
     keeper: Arc<Keeper>,
     member: Arc<Member>,
     fetchers: Arc<Fetchers>,
+    services: PeerServices,
     addr: SocketAddr,
     http_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
@@ -162,6 +167,10 @@ impl Broker {
             Some(endpoint) => Some(bind(&seams, endpoint, "http.listener").await?),
             None => None,
         };
+        let peer_listener = match &config.listener.peer {
+            Some(endpoint) => Some(bind(&seams, endpoint, "peer.listener").await?),
+            None => None,
+        };
         let http_addr = http.as_ref().and_then(|listener| listener.local_addr().ok());
 
         let opened = {
@@ -170,19 +179,51 @@ impl Broker {
         };
         let (data_dir, identity, last_shutdown) = opened.ok_or(StartError::Panicked)??;
         let vfs = Arc::clone(data_dir.vfs());
-        let controller = Controller::start(Arc::clone(&config), vfs, seams.clone()).await?;
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = Vec::new();
+        let services = PeerServices::new(config.node_id);
+        let peers = PeerClient::new(config.node_id, seams.clone());
+        let reach = peer_listener.as_ref().and_then(|listener| {
+            let addr = peer_address(&config, listener.local_addr().ok()?)?;
+            Some(QuorumPeers { transport: Arc::new(peers.clone()), addr })
+        });
+        let opened = OpenController::open(Arc::clone(&config), vfs, seams.clone(), reach)?;
+        services.register(PeerKind::Quorum, Arc::clone(opened.service()) as _);
+        if let Some(listener) = peer_listener {
+            let accepting = PeerAcceptor {
+                services: services.clone(),
+                seams: seams.clone(),
+                stop: stopping.clone(),
+            };
+            let accepting = Box::pin(accepting.run(listener));
+            tasks.push(seams.spawn.spawn("peer accept", accepting));
+        }
+        let controller = opened.start().await?;
+        let cluster_id = controller.image().cluster_id().to_owned();
+        services.set_cluster(&cluster_id);
+        peers.set_cluster(&cluster_id);
+        services.register(PeerKind::Control, Arc::new(ControlHandler(controller.clone())));
+        services.on_lost({
+            let (controller, peers, seams) = (controller.clone(), peers.clone(), seams.clone());
+            move |broker_id| {
+                let look = look_after(controller.clone(), peers.clone(), broker_id);
+                drop(seams.spawn.spawn("look after", Box::pin(look)));
+            }
+        });
+        let take_over = take_over(config.node_id, controller.clone(), peers.clone());
+        tasks.push(seams.spawn.spawn("take over", Box::pin(take_over)));
+        let control = ControlRoute::new(controller.clone(), peers.clone());
         let identity = confirm_identity(identity, &data_dir, &config, &controller, &seams)?;
         let introduction = Introduction {
             identity,
             endpoints: endpoints(&config, addr),
             was_clean: last_shutdown.was_clean,
         };
-        let control: Arc<dyn Control> = Arc::new(controller.clone());
         let member = Member::join(
             Arc::clone(&config),
             seams.clone(),
             controller.clone(),
-            Arc::clone(&control),
+            Arc::new(control.clone()),
             &data_dir,
             introduction,
         );
@@ -213,6 +254,7 @@ impl Broker {
             seams: seams.clone(),
             metrics: Arc::clone(&metrics),
             controller,
+            control,
             partitions,
             groups,
             data_dir,
@@ -226,19 +268,21 @@ impl Broker {
             config.node_id,
             member.epoch(),
             ctx.controller.clone(),
-            Arc::clone(&control),
+            Arc::new(ctx.control.clone()),
         );
         let lag_max = Duration::from_millis(config.replication.lag_time_max_ms);
+        let route = ReplicaRoute::new(ctx.controller.clone(), peers);
         let fetchers = Arc::new(Fetchers::new(
             config.node_id,
             member.epoch(),
-            Arc::new(Alone),
+            Arc::new(route),
             Arc::clone(&ctx.data_dir),
             seams.clone(),
         ));
+        services.register(PeerKind::Forward, Arc::new(ForwardHandler(Arc::clone(&ctx))));
+        services.serve_fetches(&ctx);
         fetchers.assign(&ctx.partitions);
 
-        let (stop, stopping) = watch::channel(false);
         let (alive, connections) = mpsc::channel(1);
         let accepting = Acceptor {
             ctx: Arc::clone(&ctx),
@@ -254,7 +298,6 @@ impl Broker {
         metrics.register(Box::new(LagCollector::new(&ctx.groups, &ctx.partitions, clock)));
         metrics.register(Box::new(FetchSessionCollector::new(fetch_sessions)));
 
-        let mut tasks = Vec::new();
         let mut start = |name, task| tasks.push(seams.spawn.spawn(name, task));
         let followed = Arc::clone(&fetchers);
         start(
@@ -284,7 +327,18 @@ impl Broker {
             start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
         }
         info!(%addr, node_id = config.node_id, "the broker serves");
-        Ok(Self { ctx, keeper, member, fetchers, addr, http_addr, stop, connections, tasks })
+        Ok(Self {
+            ctx,
+            keeper,
+            member,
+            fetchers,
+            services,
+            addr,
+            http_addr,
+            stop,
+            connections,
+            tasks,
+        })
     }
 
     /// The address that clients connect to, with the port that was chosen.
@@ -323,6 +377,7 @@ impl Broker {
     pub async fn shutdown(mut self) {
         // While clients are still served, so that they are sent to whoever takes over.
         self.member.leave().await;
+        self.ctx.controller.hand_over().await;
         // Members that wait for others would keep their connections open: they are sent on. This comes
         // first, so that a connection that hears of the stop has the answer to send.
         self.ctx.groups.close();
@@ -337,12 +392,14 @@ impl Broker {
         self.fetchers.stop();
         Arc::clone(&self.keeper).shut_down().await;
         self.ctx.controller.shutdown().await;
+        self.services.close();
         info!(addr = %self.addr, "the broker has stopped");
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        self.services.close();
         // Connections end by themselves once they hear of it.
         self.stop.send_replace(true);
         for task in &self.tasks {
@@ -410,6 +467,17 @@ fn confirm_identity(
             Ok(identity)
         }
     }
+}
+
+/// What other brokers are told of the peer listener: what the voters are told where this is one of
+/// them, else the address that is bound.
+fn peer_address(config: &BrokerConfig, bound: SocketAddr) -> Option<String> {
+    let voter = config.replication.voters.iter().find(|voter| voter.node_id == config.node_id);
+    if let Some(voter) = voter {
+        return Some(voter.endpoint.to_string());
+    }
+    let host = &config.listener.peer.as_ref()?.host;
+    Some(Endpoint { host: host.clone(), port: bound.port() }.to_string())
 }
 
 /// Where this broker is, for the cluster to tell.

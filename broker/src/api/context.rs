@@ -15,6 +15,7 @@ use crate::fetch_session::FetchSessions;
 use crate::group::Groups;
 use crate::metrics::Metrics;
 use crate::partition::{CaughtUp, DataDir, Partition, Partitions, Reconciled};
+use crate::peer::ControlRoute;
 
 /// The longest that a look at the end of a log waits for the disk. A disk that needs longer is in
 /// trouble, and whoever looks into it wants an answer.
@@ -31,6 +32,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// The metadata of the cluster, and who decides changes to it.
     pub controller: Controller,
+    /// The way to whoever decides.
+    pub(crate) control: ControlRoute,
     /// The partitions that this broker leads.
     pub partitions: Arc<Partitions>,
     /// The directory that holds them.

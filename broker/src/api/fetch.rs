@@ -53,7 +53,6 @@ pub(super) fn start(
 }
 
 /// Starts a fetch of another broker, which has come over the peer listener.
-#[cfg_attr(not(test), expect(dead_code, reason = "the peer listener calls it"))]
 pub(crate) fn start_for_replica(
     ctx: &Arc<Context>,
     call: &Call,

@@ -8,13 +8,14 @@
 //! the answer does not wait for a second try.
 
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use flumen_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use tracing::warn;
 
-use super::{Call, Context};
-use crate::controller::{CONSUMER_OFFSETS, CreateTopicError, MetadataImage};
+use super::{Call, Context, forward};
+use crate::controller::{CONSUMER_OFFSETS, MetadataImage};
 use crate::group::partition_of;
 
 const KEY_TYPE_GROUP: i8 = 0;
@@ -109,17 +110,30 @@ async fn create_offsets_topic(ctx: &Context) {
         // Whatever the broker's default: an offset that was answered must not come back lower.
         ("durability", "fsync"),
     ];
-    let created = ctx.controller.create_internal_topic(
-        CONSUMER_OFFSETS,
-        group.offsets_topic_num_partitions,
-        group.offsets_topic_replication_factor,
-        &configs,
-    );
-    let created = created.await;
+    let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
+        name: (*name).to_owned(),
+        value: Some((*value).to_owned()),
+    };
+    let live = ctx.controller.image().live_brokers().count();
+    let live = i16::try_from(live.max(1)).unwrap_or(i16::MAX);
+    let topic = CreatableTopic {
+        name: CONSUMER_OFFSETS.to_owned(),
+        num_partitions: group.offsets_topic_num_partitions,
+        // As many as there can be.
+        replication_factor: group.offsets_topic_replication_factor.min(live),
+        configs: configs.iter().map(config).collect(),
+        ..Default::default()
+    };
+    let created = forward::create(ctx, vec![topic]).await;
     ctx.catch_up().await;
     match created {
-        Ok(Ok(_) | Err(CreateTopicError::Exists { .. })) => {}
-        Ok(Err(error)) => warn!(topic = CONSUMER_OFFSETS, %error, "could not create the topic"),
+        Ok(created) => {
+            for (topic, error) in created {
+                if !matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+                    warn!(%topic, error = error.message(), "could not create the topic");
+                }
+            }
+        }
         Err(error) => warn!(topic = CONSUMER_OFFSETS, %error, "could not create the topic"),
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn handle(
         return refusal(error);
     }
     // Without transactions there is nothing to fence, so an id that the producer had is replaced.
-    match ctx.controller.next_producer_id().await {
+    match ctx.controller.next_producer_id(&ctx.control).await {
         Ok(producer_id) => {
             InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() }
         }

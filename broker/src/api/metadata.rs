@@ -17,10 +17,9 @@ use flumen_protocol::{ErrorCode, Uuid};
 
 use super::authorized_operations::{CLUSTER, NOT_ASKED, TOPIC};
 use super::error::WireError;
-use super::{Call, Context};
+use super::{Call, Context, forward};
 use crate::controller::{
-    CreateTopicError, MetadataImage, PartitionImage, TopicImage, check_topic_name,
-    is_internal_topic,
+    MetadataImage, PartitionImage, TopicImage, check_topic_name, is_internal_topic,
 };
 
 pub(super) async fn handle(
@@ -108,17 +107,17 @@ async fn create_missing(
         replication_factor: -1,
         ..Default::default()
     };
-    let created = ctx.controller.create_topics(missing.iter().map(new).collect(), false).await;
+    let created = forward::create(ctx, missing.iter().map(new).collect()).await;
     ctx.catch_up().await;
     match created {
         Ok(created) => created
             .into_iter()
-            .map(|(name, created)| match created {
+            .map(|(name, error)| match error {
                 // Where it exists, another client was faster.
-                Ok(_) | Err(CreateTopicError::Exists { .. }) => {
+                ErrorCode::None | ErrorCode::TopicAlreadyExists => {
                     (name, ErrorCode::UnknownTopicOrPartition)
                 }
-                Err(error) => (name, error.code()),
+                error => (name, error),
             })
             .collect(),
         // The client asks again, and by then there may be a controller.

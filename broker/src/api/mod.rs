@@ -3,7 +3,8 @@
 //!
 //! To serve an API, add its file with `handle` and a row here. What has no row is neither served
 //! nor advertised. A row says the versions that are decoded; `staged` marks Produce and Fetch,
-//! whose first stage runs in the order of the connection while the second may wait.
+//! whose first stage runs in the order of the connection while the second may wait; `decided` marks
+//! what the leader of the metadata quorum answers, to which `forward` passes it on.
 //!
 //! **Invariant:** a handler returns a response, never an error: a failure that a client can be told
 //! is an error code inside it. Only bytes that cannot be decoded close a connection.
@@ -31,6 +32,7 @@ mod elect_leaders;
 pub(crate) mod error;
 pub(crate) mod fetch;
 mod find_coordinator;
+pub(crate) mod forward;
 mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
@@ -124,8 +126,7 @@ macro_rules! served_apis {
         ) -> Result<Reply, Refusal> {
             match call.api {
                 $(ApiKey::$api if ($versions).contains(&call.version) => {
-                    let request = Message::decode(reader, call.version)?;
-                    served_apis!(@start $module $($staged)?, ctx, call, request, cx)
+                    served_apis!(@start $module $($staged)?, ctx, call, reader, cx)
                 })+
                 ApiKey::ApiVersions => {
                     encode(&call, 0, &api_versions::unsupported()).map(Reply::Ready)
@@ -133,17 +134,42 @@ macro_rules! served_apis {
                 api => Err(Refusal::NotServed { key: api.key(), version: call.version }),
             }
         }
+
+        /// Whether the leader of the metadata quorum has to answer.
+        pub(crate) fn is_decided_by_leader(api: ApiKey) -> bool {
+            match api {
+                $(ApiKey::$api => served_apis!(@decided $($staged)?),)+
+                _ => false,
+            }
+        }
     };
-    (@start $module:ident, $ctx:ident, $call:ident, $request:ident, $cx:ident) => {{
+    (@decided decided) => { true };
+    (@decided $($other:ident)?) => { false };
+    (@start $module:ident, $ctx:ident, $call:ident, $reader:ident, $cx:ident) => {{
+        let request = Message::decode($reader, $call.version)?;
         let ctx = Arc::clone($ctx);
         let answer = Box::pin(async move {
-            let response = $module::handle(&ctx, &$call, $request).await;
+            let response = $module::handle(&ctx, &$call, request).await;
             encode(&$call, $call.version, &response)
         });
         first_poll(answer, $cx)
     }};
-    (@start $module:ident staged, $ctx:ident, $call:ident, $request:ident, $cx:ident) => {{
-        let staged = $module::start($ctx, &$call, $request);
+    (@start $module:ident decided, $ctx:ident, $call:ident, $reader:ident, $cx:ident) => {{
+        let body = $reader.clone();
+        let request = Message::decode($reader, $call.version)?;
+        let ctx = Arc::clone($ctx);
+        let answer = Box::pin(async move {
+            if let Some(frame) = forward::forward(&ctx, &$call, body).await {
+                return Ok(frame);
+            }
+            let response = $module::handle(&ctx, &$call, request).await;
+            encode(&$call, $call.version, &response)
+        });
+        first_poll(answer, $cx)
+    }};
+    (@start $module:ident staged, $ctx:ident, $call:ident, $reader:ident, $cx:ident) => {{
+        let request = Message::decode($reader, $call.version)?;
+        let staged = $module::start($ctx, &$call, request);
         second_stage($call, staged)
     }};
 }
@@ -163,26 +189,26 @@ served_apis! {
     DescribeGroups = 15, 0..=6, describe_groups;
     ListGroups = 16, 0..=5, list_groups;
     ApiVersions = 18, 0..=5, api_versions;
-    CreateTopics = 19, 2..=7, create_topics;
-    DeleteTopics = 20, 1..=6, delete_topics;
+    CreateTopics = 19, 2..=7, create_topics decided;
+    DeleteTopics = 20, 1..=6, delete_topics decided;
     DeleteRecords = 21, 0..=2, delete_records;
     InitProducerId = 22, 0..=5, init_producer_id;
     OffsetForLeaderEpoch = 23, 2..=4, offset_for_leader_epoch;
     DescribeConfigs = 32, 1..=4, describe_configs;
-    AlterConfigs = 33, 0..=2, alter_configs;
+    AlterConfigs = 33, 0..=2, alter_configs decided;
     AlterReplicaLogDirs = 34, 1..=2, alter_replica_log_dirs;
     DescribeLogDirs = 35, 1..=5, describe_log_dirs;
-    CreatePartitions = 37, 0..=3, create_partitions;
+    CreatePartitions = 37, 0..=3, create_partitions decided;
     DeleteGroups = 42, 0..=3, delete_groups;
-    ElectLeaders = 43, 0..=2, elect_leaders;
-    IncrementalAlterConfigs = 44, 0..=1, incremental_alter_configs;
-    AlterPartitionReassignments = 45, 0..=1, alter_partition_reassignments;
+    ElectLeaders = 43, 0..=2, elect_leaders decided;
+    IncrementalAlterConfigs = 44, 0..=1, incremental_alter_configs decided;
+    AlterPartitionReassignments = 45, 0..=1, alter_partition_reassignments decided;
     ListPartitionReassignments = 46, 0..=0, list_partition_reassignments;
     OffsetDelete = 47, 0..=0, offset_delete;
-    DescribeQuorum = 55, 0..=2, describe_quorum;
+    DescribeQuorum = 55, 0..=2, describe_quorum decided;
     DescribeCluster = 60, 0..=2, describe_cluster;
     DescribeProducers = 61, 0..=0, describe_producers;
-    UnregisterBroker = 64, 0..=0, unregister_broker;
+    UnregisterBroker = 64, 0..=0, unregister_broker decided;
     ListConfigResources = 74, 0..=1, list_config_resources;
     DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
 }

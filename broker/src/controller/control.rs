@@ -3,12 +3,22 @@
 //! These are the messages; they travel as MessagePack between brokers of one version. Who may change
 //! what is decided in `brokers`, `heartbeats`, `alter_partitions` and `producer_ids`.
 
+use std::fmt;
+
+use flumen_client::connection::BoxFuture;
 use flumen_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
 use super::brokers::{BrokerRegistration, RegisterBrokerError};
 use super::producer_ids::{NoProducerIds, ProducerIdBlock};
+use super::quorum::NotLeader;
 use super::uuid_bytes::one as uuid;
+
+/// The way to whoever leads the metadata quorum.
+pub trait Control: Send + Sync + fmt::Debug {
+    /// Asks the leader, wherever it is.
+    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>>;
+}
 
 /// A question of a broker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,16 +8,14 @@ use std::time::Duration;
 use flumen_client::connection::Seams;
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::create_partitions::CreatePartitionsTopic;
-use flumen_protocol::messages::create_topics::{
-    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
-};
+use flumen_protocol::messages::create_topics::CreatableTopic;
 use flumen_storage::vfs::Vfs;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::brokers::found_cluster;
 use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs, follow_up};
-use super::control::{AllocateProducerIdsError, ControlRequest, ControlResponse};
+use super::control::{AllocateProducerIdsError, Control, ControlRequest, ControlResponse};
 use super::create_partitions::{CreatePartitionsError, create_partitions};
 use super::create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic, create_topics};
 use super::decision::Decision;
@@ -325,35 +323,6 @@ impl Controller {
         self.ask(move |image| create_topics(image, &topics, validate_only, &config, &*rng)).await
     }
 
-    /// Creates a topic that the broker itself needs, with as many replicas as there can be.
-    ///
-    /// # Errors
-    /// [`NotLeader`] when nothing was decided.
-    pub async fn create_internal_topic(
-        &self,
-        name: &str,
-        partitions: i32,
-        replicas: i16,
-        configs: &[(&str, &str)],
-    ) -> Result<Result<CreatedTopic, CreateTopicError>, NotLeader> {
-        let live = i16::try_from(self.image().live_brokers().count()).unwrap_or(i16::MAX);
-        let topic = CreatableTopic {
-            name: name.to_owned(),
-            num_partitions: partitions,
-            replication_factor: replicas.min(live.max(1)),
-            assignments: Vec::<CreatableReplicaAssignment>::new(),
-            configs: configs
-                .iter()
-                .map(|(name, value)| CreatableTopicConfig {
-                    name: (*name).to_owned(),
-                    value: Some((*value).to_owned()),
-                })
-                .collect(),
-        };
-        let mut created = self.create_topics(vec![topic], false).await?;
-        Ok(created.pop().ok_or(NotLeader)?.1)
-    }
-
     /// Deletes topics by name or by id.
     ///
     /// # Errors
@@ -447,7 +416,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`ProducerIdError`] when a new block is needed and cannot be had.
-    pub async fn next_producer_id(&self) -> Result<i64, ProducerIdError> {
+    pub async fn next_producer_id(&self, control: &dyn Control) -> Result<i64, ProducerIdError> {
         loop {
             if let Some(id) = self.producer_ids.lock().next() {
                 return Ok(id);
@@ -455,7 +424,7 @@ impl Controller {
             let broker_id = self.node_id;
             let broker_epoch = self.image().broker(broker_id).map_or(-1, |broker| broker.epoch);
             let request = ControlRequest::AllocateProducerIds { broker_id, broker_epoch };
-            let ControlResponse::ProducerIds(block) = self.control(request).await? else {
+            let ControlResponse::ProducerIds(block) = control.ask(request).await? else {
                 unreachable!("an answer is to its question");
             };
             let block = block?;

@@ -40,7 +40,7 @@ pub use assignment::AssignmentError;
 pub use brokers::{BrokerRegistration, RegisterBrokerError, UnregisterBrokerError};
 pub use configs::{AlterConfigError, Alteration, ResourceName, Step, TopicConfigError};
 pub use control::{
-    AllocateProducerIdsError, AlterPartitionError, AlterPartitions, BrokerHeartbeat,
+    AllocateProducerIdsError, AlterPartitionError, AlterPartitions, BrokerHeartbeat, Control,
     ControlRequest, ControlResponse, HeartbeatAnswer, InSyncAnswer, InSyncChange, PartitionState,
     StaleBroker, Wants,
 };

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use flumen_client::connection::BoxFuture;
+
 use super::alter_partitions::alter_partitions;
 use super::brokers::{
     BrokerRegistration, RegisterBrokerError, UnregisterBrokerError, fence_broker, register_broker,
     unregister_broker,
 };
 use super::control::{
-    BrokerHeartbeat, ControlRequest, ControlResponse, HeartbeatAnswer, StaleBroker, Wants,
+    BrokerHeartbeat, Control, ControlRequest, ControlResponse, HeartbeatAnswer, StaleBroker, Wants,
 };
 use super::handle::Controller;
 use super::heartbeats::{Readiness, heartbeat};
@@ -17,6 +19,12 @@ use super::image::MetadataImage;
 use super::producer_ids::allocate_producer_ids;
 use super::quorum::NotLeader;
 use super::standing::Standing;
+
+impl Control for Controller {
+    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>> {
+        Box::pin(self.control(request))
+    }
+}
 
 impl Controller {
     /// Answers the question of a broker.

@@ -11,4 +11,4 @@
 mod disk_watch;
 mod runtime;
 
-pub(crate) use runtime::{Control, Introduction, JoinError, Member};
+pub(crate) use runtime::{Introduction, JoinError, Member, look_after, take_over};

@@ -1,12 +1,12 @@
 //! The tasks by which a broker joins the cluster, stays in it, and leaves.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::{BoxFuture, Clock, Seams};
+use flumen_client::connection::{Clock, Seams};
 use flumen_protocol::Uuid;
 use flumen_storage::log_dir::{Identity, LogDirError};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -14,10 +14,11 @@ use tracing::{info, warn};
 use super::disk_watch::{DiskWatch, Look};
 use crate::config::BrokerConfig;
 use crate::controller::{
-    BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, ControlRequest, ControlResponse,
+    BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, Control, ControlRequest, ControlResponse,
     Controller, HeartbeatAnswer, MetadataImage, NotLeader, RegisterBrokerError, StaleBroker, Wants,
 };
 use crate::partition::{DataDir, Reconciled};
+use crate::peer::{PeerAddress, PeerClient};
 
 /// How long a start goes on asking to be let in. An earlier start of the same broker that was
 /// killed may be taken for alive until its session ends.
@@ -26,20 +27,11 @@ const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for others to take over.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long it may take a machine to say that nobody listens.
+const PROBE_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// Between two attempts to reach a controller, and between heartbeats that something waits for.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// The way to whoever leads the metadata quorum.
-pub(crate) trait Control: Send + Sync + fmt::Debug {
-    /// Asks the leader, wherever it is.
-    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>>;
-}
-
-impl Control for Controller {
-    fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>> {
-        Box::pin(self.control(request))
-    }
-}
 
 /// Why a broker does not become a member.
 #[derive(Debug, thiserror::Error)]
@@ -236,4 +228,42 @@ async fn register(
 fn look_at(data_dir: &DataDir) -> Look {
     let group_commit = data_dir.group_commit();
     Look { is_running: group_commit.is_running(), rounds: group_commit.statistics().rounds }
+}
+
+/// Looks after all brokers whenever this one begins to lead the quorum: connections that broke while
+/// nobody led were told to nobody.
+pub(crate) async fn take_over(node_id: i32, controller: Controller, peers: PeerClient) {
+    let mut has_led = false;
+    loop {
+        let leads = controller.is_leader();
+        if leads && !has_led {
+            let image = controller.image();
+            let others = image.live_brokers().filter(|broker| broker.id != node_id);
+            let looks =
+                others.map(|broker| look_after(controller.clone(), peers.clone(), broker.id));
+            join_all(looks).await;
+        }
+        has_led = leads;
+        sleep(PAUSE).await;
+    }
+}
+
+/// Finds out what became of a broker whose connection broke, and says so to the quorum.
+///
+/// A broken connection is a hint and no proof. That nobody listens where it listened is one: the
+/// process is gone, and the leader of the quorum need not wait for its session to end.
+pub(crate) async fn look_after(controller: Controller, peers: PeerClient, broker_id: i32) {
+    controller.on_peer_lost(broker_id);
+    let image = controller.image();
+    let Some(broker) = image.broker(broker_id).filter(|broker| !broker.fenced) else { return };
+    let Some(address) = controller.member_address(broker_id) else { return };
+    if !controller.is_leader() {
+        return;
+    }
+    let address = PeerAddress { node_id: broker_id, address };
+    if peers.is_gone(&address, PROBE_TIME_MAX).await {
+        info!(broker_id, "the process of a broker is gone, and it goes out of service");
+        // Another leader will find out by itself.
+        controller.fence_broker(broker_id, broker.epoch).await.ok();
+    }
 }

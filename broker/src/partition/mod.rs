@@ -12,7 +12,6 @@
 //! `durability=fsync` the high watermark lies at or below what is on disk.
 //! **Absent on purpose:** Kafka's error codes, which are made in `api/error.rs`.
 
-mod alone;
 mod cleaner;
 mod collector;
 mod committed;
@@ -51,7 +50,6 @@ use self::role::Role;
 use self::waiters::{FetchWatch, Waiters};
 use crate::config::Durability;
 
-pub(crate) use alone::Alone;
 pub(crate) use collector::PartitionCollector;
 pub use committed::Committed;
 pub(crate) use coordinator_log::PartitionCoordinatorLog;

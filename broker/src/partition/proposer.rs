@@ -6,10 +6,9 @@ use flumen_client::connection::BoxFuture;
 
 use super::{InSyncChange, ProposalOutcome, ProposeInSync};
 use crate::controller::{
-    self, AlterPartitionError, AlterPartitions, ControlRequest, ControlResponse, Controller,
-    InSyncAnswer,
+    self, AlterPartitionError, AlterPartitions, Control, ControlRequest, ControlResponse,
+    Controller, InSyncAnswer,
 };
-use crate::lifecycle::Control;
 
 /// The proposals of one start of a broker.
 #[derive(Debug)]

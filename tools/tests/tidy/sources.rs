@@ -11,6 +11,8 @@ const TOKIO: &[&str] = &[
     "/http/",
     "broker/src/server.rs",
     "broker/src/clock.rs",
+    "broker/src/api/forward.rs",
+    "broker/src/peer/",
     "broker/src/controller/handle.rs",
     "broker/src/partition/fetcher.rs",
     "broker/src/partition/in_sync.rs",

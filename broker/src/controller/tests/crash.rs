@@ -58,7 +58,7 @@ async fn work(disk: &SimulatedDisk, told: &mut Told) -> Option<()> {
     let topic = TopicReference { name: Some("t0".to_owned()), id: Uuid::ZERO };
     controller.delete_topics(vec![topic]).await.ok()?;
     told.deleted.push("t0".to_owned());
-    told.producer_id = Some(controller.next_producer_id().await.ok()?);
+    told.producer_id = Some(controller.next_producer_id(&controller).await.ok()?);
     controller.shutdown().await;
     Some(())
 }
@@ -79,7 +79,7 @@ async fn check(disk: &SimulatedDisk, told: &Told, at: u64) {
         assert!(image.topic(name).is_none(), "{name} is back, crash at {at}");
     }
     if let Some(producer_id) = told.producer_id {
-        let next = controller.next_producer_id().await.unwrap();
+        let next = controller.next_producer_id(&controller).await.unwrap();
         assert!(next > producer_id, "producer id {next} given again, crash at {at}");
     }
     controller.shutdown().await;

@@ -58,7 +58,7 @@ async fn a_restart_keeps_everything_but_the_epochs() {
     create(&controller, "dropped").await.unwrap();
     let dropped = TopicReference { name: Some("dropped".to_owned()), id: Uuid::ZERO };
     controller.delete_topics(vec![dropped]).await.unwrap();
-    let producer_id = controller.next_producer_id().await.unwrap();
+    let producer_id = controller.next_producer_id(&controller).await.unwrap();
     let before = controller.image();
     controller.shutdown().await;
 
@@ -72,7 +72,7 @@ async fn a_restart_keeps_everything_but_the_epochs() {
     let epoch =
         |image: &crate::controller::MetadataImage| image.partition("kept", 0).unwrap().leader_epoch;
     assert_eq!(epoch(&after), epoch(&before) + 2, "its start ended, and another leads");
-    assert!(controller.next_producer_id().await.unwrap() > producer_id);
+    assert!(controller.next_producer_id(&controller).await.unwrap() > producer_id);
     assert!(after.version() > before.version());
     controller.shutdown().await;
 }
