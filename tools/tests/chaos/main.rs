@@ -2,8 +2,9 @@
 //! load while they are killed, frozen and restarted. Nothing acknowledged may be lost, doubled or
 //! out of order, and each fault is measured by the longest time without an acknowledgement.
 //!
-//! `FLUMEN_CHAOS_SECONDS` makes a longer run, `FLUMEN_CHAOS_SEED` another one, and
-//! `FLUMEN_CHAOS_BROKERS` one with more brokers or fewer.
+//! `FLUMEN_CHAOS_SECONDS` makes a longer run, `FLUMEN_CHAOS_SEED` another one,
+//! `FLUMEN_CHAOS_BROKERS` one with more brokers or fewer, and `FLUMEN_CHAOS_ONLY` one with those faults only
+//! that have these words in their names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stdout, reason = "whoever waits for a long run wants to see it go on")]
 #![expect(clippy::let_underscore_must_use, reason = "what breaks is what this is about")]

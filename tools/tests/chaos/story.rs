@@ -1,9 +1,13 @@
 //! The run: load, one step of the plan after the other, and the verdict.
 
+use std::fmt::Debug;
+use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use flumen_client::Client;
 use flumen_client::admin::NewTopic;
+use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 use crate::faults;
@@ -22,9 +26,12 @@ const SECONDS: u64 = 30;
 /// The plan of every run that does not ask for another.
 const SEED: u64 = 1;
 
+/// How many steps are looked at for one that is wanted.
+const STEPS_MAX: usize = 1_000;
+
 /// What the run is told by its environment, which is no business of the brokers.
-pub(crate) const OUR_SETTINGS: [&str; 3] =
-    ["FLUMEN_CHAOS_SECONDS", "FLUMEN_CHAOS_SEED", "FLUMEN_CHAOS_BROKERS"];
+pub(crate) const OUR_SETTINGS: [&str; 4] =
+    ["FLUMEN_CHAOS_SECONDS", "FLUMEN_CHAOS_SEED", "FLUMEN_CHAOS_BROKERS", "FLUMEN_CHAOS_ONLY"];
 
 /// How long after everything is whole the last writer may wait for an acknowledgement.
 const WRITERS_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -32,23 +39,24 @@ const WRITERS_WAIT_MAX: Duration = Duration::from_secs(60);
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_reordered() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let [seconds, seed, brokers] = OUR_SETTINGS;
+    let [seconds, seed, brokers, only] = OUR_SETTINGS;
     let (seconds, seed) = (setting(seconds, SECONDS), setting(seed, SEED));
     let brokers = i32::try_from(setting(brokers, BROKERS)).unwrap();
+    let only = setting(only, String::new());
     println!("seed {seed}, {seconds} s, {brokers} brokers");
-    let report = runtime.block_on(run(Duration::from_secs(seconds), seed, brokers));
+    let report = runtime.block_on(run(Duration::from_secs(seconds), seed, brokers, &only));
     println!("{report}");
 }
 
-fn setting(name: &str, default: u64) -> u64 {
+fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration table")]
     let value = std::env::var(name);
-    value.map_or(default, |value| value.parse().expect("a number"))
+    value.map_or(default, |value| value.parse().unwrap())
 }
 
-async fn run(time: Duration, seed: u64, brokers: i32) -> String {
+async fn run(time: Duration, seed: u64, brokers: i32, only: &str) -> String {
     let clock = &seams().clock;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = Folder::new();
     let mut cluster = Cluster::new(folder.path(), brokers);
     if let Some(reason) = &cluster.no_power_cuts {
         println!("without power cuts: {reason}");
@@ -68,8 +76,9 @@ async fn run(time: Duration, seed: u64, brokers: i32) -> String {
     let mut table = Table::default();
     let began = clock.monotonic();
     let mut plan = Plan::new(seed, cluster.machines.len(), cluster.no_power_cuts.is_none());
+    let is_wanted = |step: &Step| step.faults_named().contains(only);
     while clock.monotonic() - began < time {
-        let step = plan.next().expect("a plan has no end");
+        let step = plan.by_ref().take(STEPS_MAX).find(is_wanted).expect("a fault of that name");
         let outcome = go_through(&mut cluster, &onlooker, &load, &step).await;
         println!(
             "{:>6.1} s  {outcome}  {} for {:?}",
@@ -95,6 +104,37 @@ async fn run(time: Duration, seed: u64, brokers: i32) -> String {
         assert!(status.success(), "broker {id}: {status}\n{}", machine.last_words(40));
     }
     report
+}
+
+/// Where a run keeps everything. What the brokers said is left when it fails.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.0.disable_cleanup(true);
+        for entry in std::fs::read_dir(self.path()).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                let _ = std::fs::remove_dir_all(path);
+            } else if path.extension().is_none_or(|extension| extension != "log") {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+        println!("what the brokers said is in {}", self.path().display());
+    }
 }
 
 /// Lets a step happen and waits until nothing of it is left.
