@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Leader;
+use super::{Leader, Leadership};
 
 /// After an answer that did not come.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
@@ -168,10 +168,12 @@ impl Leader {
     /// R9: it has, in this epoch, all that may be committed.
     ///
     /// While the high watermark is below the start of the epoch, earlier leaders may have committed
-    /// more than it says, so nobody joins.
+    /// more than it says, so nobody joins (R14). With too few in sync it would stay there until
+    /// somebody does: then the start of the epoch, up to which everything committed lies, is enough.
     fn has_caught_up(&self, replica_id: i32) -> bool {
         let Some(follower) = self.followers.get(&replica_id) else { return false };
-        self.is_settled()
+        let Leadership { in_sync, min_in_sync, .. } = &self.leadership;
+        (self.is_settled() || in_sync.len() < *min_in_sync)
             && follower.fetch_offset >= self.high_watermark
             && follower.fetch_offset >= self.epoch_start_offset
     }

@@ -199,6 +199,21 @@ fn nobody_joins_before_the_leader_knows_what_is_committed() {
     assert!(leader.may_join(3));
 }
 
+/// The last in sync becomes leader before it has heard how far the one before had committed: its high
+/// watermark rests until somebody joins, so that joining cannot wait for it.
+#[test]
+fn where_too_few_are_in_sync_joining_does_not_wait_for_the_high_watermark() {
+    let mut leader = leader(Durability::Fsync, &[1], 2, 10);
+    assert!(!leader.is_settled());
+    leader.on_fetch(fetch(2, 9), at(1)).unwrap();
+    assert!(!leader.may_join(2), "it may lack what is committed");
+    leader.on_fetch(fetch(2, 10), at(2)).unwrap();
+    assert!(leader.may_join(2));
+    let proposal = leader.propose(at(2), LAG_MAX, in_service).unwrap();
+    leader.on_proposed(&proposal, accepted(&proposal), at(3));
+    assert!(leader.is_settled());
+}
+
 #[test]
 fn a_proposal_without_an_answer_counts_until_a_later_epoch_is_known() {
     let mut leader = led(&[1]);
