@@ -6,10 +6,12 @@
 mod support;
 
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::add_raft_voter::AddRaftVoterRequest;
 use flumen_protocol::messages::alter_partition_reassignments::{
     AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
 };
 use flumen_protocol::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
+use flumen_protocol::messages::remove_raft_voter::RemoveRaftVoterRequest;
 use flumen_protocol::messages::unregister_broker::UnregisterBrokerRequest;
 use support::Node;
 
@@ -75,5 +77,28 @@ fn a_broker_that_is_not_registered_cannot_be_removed() {
     assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::BrokerIdNotRegistered);
     let message = "Broker ID 77 is not currently registered";
     assert_eq!(response.error_message.as_deref(), Some(message));
+    node.stop();
+}
+
+#[test]
+fn the_only_voter_stays_and_nobody_votes_who_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let mut client = node.client();
+    let mut add = |voter_id, cluster_id: Option<&str>| {
+        let cluster_id = cluster_id.map(str::to_owned);
+        let request =
+            AddRaftVoterRequest { cluster_id, timeout_ms: 10_000, voter_id, ..Default::default() };
+        ErrorCode::from_code(client.call(1, &request).error_code)
+    };
+    assert_eq!(add(2, Some("elsewhere")), ErrorCode::InconsistentClusterId);
+    assert_eq!(add(1, None), ErrorCode::DuplicateVoter);
+    assert_eq!(add(2, None), ErrorCode::RequestTimedOut);
+    let mut remove = |voter_id| {
+        let request = RemoveRaftVoterRequest { cluster_id: None, voter_id, ..Default::default() };
+        ErrorCode::from_code(client.call(0, &request).error_code)
+    };
+    assert_eq!(remove(2), ErrorCode::VoterNotFound);
+    assert_eq!(remove(1), ErrorCode::InvalidRequest);
     node.stop();
 }

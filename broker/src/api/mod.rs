@@ -9,6 +9,7 @@
 //! **Invariant:** a handler returns a response, never an error: a failure that a client can be told
 //! is an error code inside it. Only bytes that cannot be decoded close a connection.
 
+mod add_raft_voter;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod alter_replica_log_dirs;
@@ -49,9 +50,11 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod produced_batch;
+mod remove_raft_voter;
 mod repetitions;
 mod sync_group;
 mod unregister_broker;
+mod voters;
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -211,6 +214,8 @@ served_apis! {
     UnregisterBroker = 64, 0..=0, unregister_broker decided;
     ListConfigResources = 74, 0..=1, list_config_resources;
     DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
+    AddRaftVoter = 80, 0..=1, add_raft_voter;
+    RemoveRaftVoter = 81, 0..=0, remove_raft_voter;
 }
 
 /// Polls an answer once, so that what need not wait is never queued.

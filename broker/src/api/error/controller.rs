@@ -7,9 +7,9 @@ use flumen_protocol::ErrorCode;
 use super::WireError;
 use crate::api::decided::Undecided;
 use crate::controller::{
-    AllocateProducerIdsError, AlterConfigError, AssignmentError, CreatePartitionsError,
-    CreateTopicError, DeleteTopicError, ElectionError, NotLeader, ProducerIdError, ReassignError,
-    TopicConfigError, TopicNameError, UnregisterBrokerError,
+    AllocateProducerIdsError, AlterConfigError, AssignmentError, ChangeVotersError,
+    CreatePartitionsError, CreateTopicError, DeleteTopicError, ElectionError, NotLeader,
+    ProducerIdError, ReassignError, TopicConfigError, TopicNameError, UnregisterBrokerError,
 };
 
 impl WireError for NotLeader {
@@ -161,6 +161,19 @@ impl WireError for ProducerIdError {
                 ErrorCode::CoordinatorNotAvailable
             }
             Self::Refused(AllocateProducerIdsError::Exhausted(_)) => ErrorCode::UnknownServerError,
+        }
+    }
+}
+
+impl WireError for ChangeVotersError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotLeader(error) => error.code(),
+            // Time helps; Kafka has no better code either.
+            Self::InProgress | Self::Lagging { .. } => ErrorCode::RequestTimedOut,
+            Self::DuplicateVoter { .. } => ErrorCode::DuplicateVoter,
+            Self::VoterNotFound { .. } => ErrorCode::VoterNotFound,
+            Self::LastVoter { .. } => ErrorCode::InvalidRequest,
         }
     }
 }
