@@ -510,8 +510,18 @@ fn refused(code: ErrorCode, message: Option<String>) -> ClientError {
 }
 
 /// Says whether a broker may have written what it answers with this error.
+///
+/// One whose disk fails, or that hears of another leader, while a batch waits for its replicas answers
+/// with the same error as one that never took the batch.
 fn appended_all_the_same(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NotEnoughReplicasAfterAppend | ErrorCode::RequestTimedOut)
+    matches!(
+        code,
+        ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::RequestTimedOut
+            | ErrorCode::KafkaStorageError
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::FencedLeaderEpoch
+    )
 }
 
 /// The addresses of new leaders that an answer tells (KIP-951).
@@ -523,4 +533,23 @@ fn endpoints(response: &ProduceResponse) -> Vec<Broker> {
         rack: endpoint.rack.clone(),
     });
     endpoints.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_refused_before_the_append_is_certainly_not_written() {
+        let is_open = [
+            ErrorCode::KafkaStorageError,
+            ErrorCode::NotLeaderOrFollower,
+            ErrorCode::FencedLeaderEpoch,
+            ErrorCode::NotEnoughReplicasAfterAppend,
+            ErrorCode::RequestTimedOut,
+        ];
+        assert!(is_open.into_iter().all(appended_all_the_same));
+        let is_refused = [ErrorCode::NotEnoughReplicas, ErrorCode::UnknownTopicOrPartition];
+        assert!(!is_refused.into_iter().any(appended_all_the_same));
+    }
 }
