@@ -52,6 +52,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// Fetch sessions of other brokers: a few of each.
 const REPLICA_SESSIONS_MAX: usize = 1000;
 
+/// How often it is looked whether the disk still works.
+const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Requests in memory where neither the settings nor the system name a bound.
 const REQUEST_BYTES_DEFAULT: usize = 1 << 30;
 
@@ -359,13 +362,14 @@ impl Broker {
         &self.ctx
     }
 
-    /// Waits until the broker cannot go on, and says why: its metadata is lost, or one of its tasks
-    /// has ended. Whoever runs it should stop it then, and not call that a success.
+    /// Waits until the broker cannot go on, and says why: its metadata is lost, its disk has failed, or
+    /// one of its tasks has ended. Whoever runs it should stop it then, and not call that a success.
     pub async fn failed(&mut self) -> String {
         let ended = futures_util::future::select_all(&mut self.tasks);
         tokio::select! {
             biased;
             reason = self.ctx.controller.failed() => reason,
+            () = disk_failed(&self.ctx) => "the disk of the logs has failed".to_owned(),
             (outcome, ..) = ended => match outcome {
                 Ok(()) => "a task of the broker has ended".to_owned(),
                 Err(error) => format!("a task of the broker has failed: {error}"),
@@ -406,6 +410,14 @@ impl Drop for Broker {
             task.abort();
         }
         self.fetchers.stop();
+    }
+}
+
+/// Resolves once nothing can be made durable any more: what has several replicas is better served by
+/// another broker, and what has not needs somebody to look.
+async fn disk_failed(ctx: &Context) {
+    while !ctx.data_dir.has_failed() {
+        tokio::time::sleep(DISK_LOOK_EVERY).await;
     }
 }
 
