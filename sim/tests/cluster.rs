@@ -13,6 +13,14 @@ fn a_cluster_of_one_comes_through() {
     }
 }
 
+/// A record that was appended before the disk failed is read after the restart, and the producer had
+/// given up meanwhile: it must not say that the record is certainly not there.
+#[test]
+fn a_record_on_a_disk_that_failed_is_not_called_unwritten() {
+    let outcome = cluster::run(23, 1).unwrap();
+    assert_eq!(outcome.problems, Vec::<String>::new());
+}
+
 #[test]
 fn a_seed_gives_the_same_run_twice() {
     let trace = || cluster::run(6, 1).unwrap().trace();

@@ -9,6 +9,7 @@ mod producing;
 mod reading;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What the clients know, shared with the scenario.
 type Shared = Rc<RefCell<Operations>>;
+
+/// The clients that are not done.
+type Busy = Rc<RefCell<BTreeSet<String>>>;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -102,7 +106,9 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
     let shared = Shared::default();
     let (phase, phases) = watch::channel(Phase::Load);
     let network = Arc::clone(cluster.network());
-    let clients = Clients { network, seed: rng.next_u64(), brokers, phases };
+    let busy = Busy::default();
+    let clients =
+        Clients { network, seed: rng.next_u64(), brokers, phases, busy: Rc::clone(&busy) };
     cluster.start_clients(clients.run(Rc::clone(&shared)));
 
     let (mut viewer, mut watch) = (Viewer::default(), live::Watch::default());
@@ -127,8 +133,8 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
             break;
         }
         if cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY {
-            let clients = if are_clients_done { "done" } else { "not done" };
-            problems.push(format!("no recovery: clients are {clients}; {ailments:?}"));
+            let busy = busy.borrow();
+            problems.push(format!("no recovery: {busy:?} not done; {ailments:?}"));
         }
     }
     let (elapsed, log) = (cluster.elapsed(), std::mem::take(&mut cluster.log));
@@ -203,6 +209,7 @@ struct Clients {
     seed: u64,
     brokers: i32,
     phases: watch::Receiver<Phase>,
+    busy: Busy,
 }
 
 /// One client program.
@@ -223,18 +230,31 @@ impl Clients {
         let mut running: Vec<LocalBoxFuture<'_, turmoil::Result>> = Vec::new();
         for number in 1..=PRODUCERS {
             let program = self.program(&seeds, &shared).await?;
-            running.push(producing::run(program, number).boxed_local());
+            let name = format!("producer {number}");
+            running.push(self.noted(name, producing::run(program, number)).boxed_local());
         }
         for number in 1..=MEMBERS {
             let program = self.program(&seeds, &shared).await?;
-            running.push(reading::in_group(program, number).boxed_local());
+            let name = format!("member {number}");
+            running.push(self.noted(name, reading::in_group(program, number)).boxed_local());
         }
         let program = self.program(&seeds, &shared).await?;
-        running.push(reading::follow(program, MEMBERS + 1).boxed_local());
-        running.push(administration::run(admin.clone()).boxed_local());
+        let following = reading::follow(program, MEMBERS + 1);
+        running.push(self.noted("follower".to_owned(), following).boxed_local());
+        let administering = administration::run(admin.clone());
+        running.push(self.noted("administrator".to_owned(), administering).boxed_local());
         try_join_all(running).await?;
-        reading::to_the_end(&admin, MEMBERS + 2).await?;
+        let reading = reading::to_the_end(&admin, MEMBERS + 2);
+        self.noted("last reader".to_owned(), reading).await?;
         administration::look(&admin).await
+    }
+
+    /// Runs a client and remembers its name until it is done.
+    async fn noted<T>(&self, name: String, client: impl Future<Output = T>) -> T {
+        self.busy.borrow_mut().insert(name.clone());
+        let outcome = client.await;
+        self.busy.borrow_mut().remove(&name);
+        outcome
     }
 
     async fn program(&self, seeds: &SeededRng, shared: &Shared) -> turmoil::Result<Program> {
