@@ -111,3 +111,20 @@ fn start_logging(flags: &CommonFlags, default: &str) -> anyhow::Result<()> {
     log.with_ansi(colours).init();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What it takes to type a command of the page is a cluster; that the command exists is known here.
+    #[test]
+    fn the_commands_of_the_operations_page_exist() {
+        let page = include_str!("../../docs/operations.md");
+        let commands: Vec<&str> = page.lines().filter(|line| line.starts_with("flumen ")).collect();
+        assert!(commands.len() > 10, "{commands:?}");
+        for command in commands {
+            let parsed = CommandLine::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+    }
+}
