@@ -63,8 +63,14 @@ public final class GoldenMessages {
         }
     }
 
-    /** Says whether only Kafka's own brokers and controllers send the request. */
+    /**
+     * Says whether only Kafka's own brokers and controllers send the request. Envelope is theirs as well, but
+     * Flumen's brokers send it to each other.
+     */
     private static boolean isInternal(ApiMessageType api) {
+        if (api == ApiMessageType.ENVELOPE) {
+            return false;
+        }
         boolean betweenBrokers = api.apiKey() >= 83 && api.apiKey() <= 87;
         return betweenBrokers || !api.listeners().contains(ApiMessageType.ListenerType.BROKER);
     }

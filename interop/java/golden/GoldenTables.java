@@ -3,7 +3,8 @@ import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.protocol.Errors;
 
 /**
- * Writes protocol/tests/golden/tables.txt: Apache Kafka's error codes and the APIs of its brokers.
+ * Writes protocol/tests/golden/tables.txt: Apache Kafka's error codes and the APIs of its brokers, with Envelope,
+ * which Kafka's brokers send to its controllers and Flumen's brokers to each other.
  *
  * To run it, with kafka-clients 4.4.0 and what it depends on in a folder:
  *
@@ -19,7 +20,8 @@ public final class GoldenTables {
         }
         System.out.println("# api key name first last last-stable");
         for (ApiMessageType api : ApiMessageType.values()) {
-            if (api.listeners().contains(ApiMessageType.ListenerType.BROKER)) {
+            boolean ofBrokers = api.listeners().contains(ApiMessageType.ListenerType.BROKER);
+            if (ofBrokers || api == ApiMessageType.ENVELOPE) {
                 System.out.println("api " + api.apiKey() + " " + api.name + " " + api.lowestSupportedVersion()
                     + " " + api.highestSupportedVersion(true) + " " + api.highestSupportedVersion(false));
             }
