@@ -75,7 +75,12 @@ async fn check(disk: &SimulatedDisk, snapshot_bytes: &str) {
     first.shutdown().await;
     drop(first);
 
-    let second = start(disk, snapshot_bytes, 3).await.expect("nothing was damaged since");
+    let second = match start(disk, snapshot_bytes, 3).await {
+        Ok(second) => second,
+        // Terms are 31 bits, and the first start was elected in the last that there is.
+        Err(reason) if reason.contains("has no successor") => return,
+        Err(reason) => panic!("nothing was damaged since: {reason}"),
+    };
     assert_eq!(second.image().to_records(), image.to_records());
     second.shutdown().await;
 }
@@ -125,7 +130,7 @@ async fn use_all(controller: &Controller) {
     }
     let gone = vec![TopicReference { name: Some("gone".to_owned()), id: Uuid::default() }];
     controller.delete_topics(gone).await.expect(SOUND);
-    controller.next_producer_id().await.expect(SOUND);
+    controller.next_producer_id(controller).await.expect(SOUND);
 }
 
 fn topic(name: &str) -> CreatableTopic {
