@@ -120,6 +120,8 @@ LeaderElectionCommand @ --election-type preferred --topic ga --partition 0
 LeaderElectionCommand @ --election-type unclean --topic ga --partition 0
 LeaderElectionCommand @ --election-type preferred --all-topic-partitions
 reassign.ReassignPartitionsCommand @ --generate --topics-to-move-json-file FILES/move.json --broker-list 1
+reassign.ReassignPartitionsCommand @ --list
+MetadataQuorumCommand @ remove-controller --controller-id 9 --controller-directory-id AAAAAAAAAAAAAAAAAAAAAA
 TransactionsCommand @ describe-producers --topic ga --partition 4
 TransactionsCommand @ find-hanging --broker-id 1
 ProducerPerformance @ --topic gb --num-records 2000 --record-size 100 --throughput -1 --command-property acks=all
@@ -137,9 +139,6 @@ REFUSED = {
     "ConfigCommand @ --describe --entity-type users": "not support DESCRIBE_CLIENT_QUOTAS",
     "ConfigCommand @ --alter --entity-type broker-loggers --entity-name 1 --add-config root=DEBUG":
         "Invalid broker logger",
-    "MetadataQuorumCommand @ remove-controller --controller-id 1 --controller-directory-id "
-    "AAAAAAAAAAAAAAAAAAAAAA": "not support REMOVE_RAFT_VOTER",
-    "reassign.ReassignPartitionsCommand @ --list": "not support LIST_PARTITION_REASSIGNMENTS",
     "FeatureCommand @ upgrade --feature group.version=1": "not support UPDATE_FEATURES",
     "TransactionsCommand @ list": "not support LIST_TRANSACTIONS",
     "TransactionsCommand @ describe --transactional-id one": "authorization failure",
