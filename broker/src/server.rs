@@ -62,7 +62,7 @@ const REQUEST_BYTES_DEFAULT: usize = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot listen on {address} ({setting}): {source}")]
+    #[error("cannot listen on {address} ({setting})")]
     Bind {
         /// The address.
         address: String,

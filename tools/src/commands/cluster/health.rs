@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::bail;
 use flumen_client::admin::{
     ClusterDescription, ConfigResource, LogDir, PartitionReplicas, Quorum, QuorumReplica,
     Reassignment,
@@ -64,8 +64,11 @@ pub(super) async fn run(admin: &Admin, output: Output) -> anyhow::Result<()> {
         let row = |found: &Complaint| vec![found.about.clone(), found.problem.clone()];
         output.list(&["WHERE", "PROBLEM"], &health.complaints, row)?;
     }
-    ensure!(health.is_healthy, "{} problems", health.complaints.len());
-    Ok(())
+    match health.complaints.len() {
+        0 => Ok(()),
+        1 => bail!("1 problem"),
+        count => bail!("{count} problems"),
+    }
 }
 
 /// What is known of the cluster.
