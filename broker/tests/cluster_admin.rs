@@ -13,7 +13,7 @@ use flumen_protocol::messages::alter_partition_reassignments::{
 use flumen_protocol::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
 use flumen_protocol::messages::remove_raft_voter::RemoveRaftVoterRequest;
 use flumen_protocol::messages::unregister_broker::UnregisterBrokerRequest;
-use support::Node;
+use support::{Node, batch};
 
 /// A request to move partition 0 or others of `topic`.
 fn moves(topic: &str, partitions: &[(i32, Option<&[i32]>)]) -> AlterPartitionReassignmentsRequest {
@@ -77,6 +77,21 @@ fn a_broker_that_is_not_registered_cannot_be_removed() {
     assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::BrokerIdNotRegistered);
     let message = "Broker ID 77 is not currently registered";
     assert_eq!(response.error_message.as_deref(), Some(message));
+    node.stop();
+}
+
+#[test]
+fn a_broker_that_runs_is_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    let response = node.client().call(0, &UnregisterBrokerRequest { broker_id: 1 });
+    assert_eq!(ErrorCode::from_code(response.error_code), ErrorCode::InvalidRequest);
+    let message = "Broker ID 1 is still running, and has to be stopped first";
+    assert_eq!(response.error_message.as_deref(), Some(message));
+    // It is as it was.
+    node.create_topic("t", 1, &[]);
+    let mut client = node.client();
+    assert_eq!(client.produce("t", 0, batch(&["a"])), (ErrorCode::None, 0));
     node.stop();
 }
 

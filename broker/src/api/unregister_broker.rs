@@ -1,5 +1,5 @@
 //! UnregisterBroker (key 64), v0. Removes a broker that is gone for good (KIP-631).
-//! Differs from Kafka: nothing known.
+//! Differs from Kafka: a broker that runs is not removed.
 
 use flumen_protocol::messages::unregister_broker::{
     UnregisterBrokerRequest, UnregisterBrokerResponse,

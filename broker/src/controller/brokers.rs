@@ -163,17 +163,30 @@ pub enum UnregisterBrokerError {
         /// The id.
         broker_id: i32,
     },
+    /// It runs.
+    #[error("Broker ID {broker_id} is still running, and has to be stopped first")]
+    Alive {
+        /// The id.
+        broker_id: i32,
+    },
 }
 
-/// Decides that a broker is gone for good. As in Kafka one that is alive may be removed: it registers
-/// again at its next start.
+/// Decides that a broker is gone for good; `is_alive` says whether its registered start has been heard
+/// of recently.
+///
+/// Kafka removes a broker that runs as well. It is left with clients that nobody sends to it, and with
+/// partitions that nobody leads, until somebody starts it again.
 pub(super) fn unregister_broker(
     standing: Standing<'_>,
     broker_id: i32,
+    is_alive: bool,
 ) -> Decision<Result<(), UnregisterBrokerError>> {
     let Some(broker) = standing.image.broker(broker_id) else {
         return Decision::answer(Err(UnregisterBrokerError::Unknown { broker_id }));
     };
+    if is_alive || !broker.fenced {
+        return Decision::answer(Err(UnregisterBrokerError::Alive { broker_id }));
+    }
     let epoch = broker.epoch;
     let standing = standing.with(broker_id, false);
     let mut records = without(&standing, broker_id);

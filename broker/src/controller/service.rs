@@ -79,7 +79,7 @@ impl Controller {
         .await
     }
 
-    /// Removes a broker for good.
+    /// Removes a broker for good that does not run.
     ///
     /// # Errors
     /// [`NotLeader`] when nothing was decided.
@@ -87,15 +87,22 @@ impl Controller {
         &self,
         broker_id: i32,
     ) -> Result<Result<(), UnregisterBrokerError>, NotLeader> {
-        let (config, heard) = (Arc::clone(&self.config), self.heard());
-        let decide = move |image: &MetadataImage| {
-            unregister_broker(Standing::new(image, &config).heard(&heard), broker_id)
-        };
-        let removed = self.ask(decide).await?;
-        if removed.is_ok() {
-            self.sessions.lock().on_gone(broker_id);
-        }
-        Ok(removed)
+        let (config, sessions) = (Arc::clone(&self.config), Arc::clone(&self.sessions));
+        let now = self.seams.clock.monotonic();
+        self.ask(move |image| {
+            let mut sessions = sessions.lock();
+            let registered = image.broker(broker_id);
+            let is_alive =
+                registered.is_some_and(|known| sessions.is_alive(now, broker_id, known.epoch));
+            let heard = sessions.heard(now);
+            let standing = Standing::new(image, &config).heard(&heard);
+            let decision = unregister_broker(standing, broker_id, is_alive);
+            if decision.answer.is_ok() {
+                sessions.on_gone(broker_id);
+            }
+            decision
+        })
+        .await
     }
 
     fn heard(&self) -> BTreeSet<i32> {

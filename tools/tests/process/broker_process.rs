@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,10 +15,11 @@ pub(crate) const FLUMEN: &str = env!("CARGO_BIN_EXE_flumen");
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running broker; it is killed when this is dropped.
+/// A running broker; it is killed when this is dropped, and what it said is shown if the test fails.
 #[derive(Debug)]
 pub(crate) struct BrokerProcess {
     child: Child,
+    log: Option<JoinHandle<String>>,
     /// The line it printed when it was ready.
     pub(crate) ready_line: String,
     /// The port of the Kafka listener.
@@ -41,22 +43,21 @@ impl BrokerProcess {
         let stdout = child.stdout.take().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         // A pipe that nobody reads would stop the broker once it is full.
-        let (said, log) = mpsc::channel();
-        std::thread::Builder::new()
+        let log = std::thread::Builder::new()
             .spawn(move || {
                 let mut text = String::new();
                 let _ = stderr.read_to_string(&mut text);
-                let _ = said.send(text);
+                text
             })
             .unwrap();
         let ready_line = first_line(stdout);
         if !ready_line.starts_with("flumen ready") {
             let _ = child.kill();
-            let log = log.recv_timeout(PATIENCE).unwrap_or_default();
+            let log = log.join().unwrap();
             panic!("no ready line but {ready_line:?}; the broker said:\n{log}");
         }
         let port = port_in(&ready_line);
-        Self { child, ready_line, port }
+        Self { child, log: Some(log), ready_line, port }
     }
 
     /// Where clients connect.
@@ -113,6 +114,10 @@ impl Drop for BrokerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(log) = self.log.take().filter(|_| std::thread::panicking()) {
+            let log = log.join().unwrap_or_default();
+            eprintln!("the broker on port {} said:\n{log}", self.port);
+        }
     }
 }
 

@@ -149,6 +149,7 @@ impl WireError for UnregisterBrokerError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Unknown { .. } => ErrorCode::BrokerIdNotRegistered,
+            Self::Alive { .. } => ErrorCode::InvalidRequest,
         }
     }
 }

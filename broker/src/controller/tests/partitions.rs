@@ -461,18 +461,22 @@ fn moves_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn a_removed_broker_leaves_what_it_led() {
+fn a_broker_is_removed_once_it_is_gone() {
     let mut cluster = three();
-    let removed = cluster.decide(|standing| {
-        let decision = unregister_broker(standing, 1);
-        (decision.records, decision.answer)
-    });
-    assert!(removed.is_ok());
+    let remove = |cluster: &mut Cluster, is_alive| {
+        cluster.decide(|standing| {
+            let decision = unregister_broker(standing, 1, is_alive);
+            (decision.records, decision.answer.code())
+        })
+    };
+    assert_eq!(remove(&mut cluster, true), ErrorCode::InvalidRequest);
+    assert_eq!(remove(&mut cluster, false), ErrorCode::InvalidRequest, "it is in service");
+    cluster.fence(1);
+    assert_eq!(remove(&mut cluster, true), ErrorCode::InvalidRequest, "it may come back");
+    assert_eq!(remove(&mut cluster, false), ErrorCode::None);
     assert_eq!(cluster.state(), (Some(2), vec![2, 3], vec![]));
     assert!(cluster.image.broker(1).is_none());
-    let standing = Standing::new(&cluster.image, &cluster.config);
-    let unknown = unregister_broker(standing, 1);
-    assert_eq!(unknown.answer.code(), ErrorCode::BrokerIdNotRegistered);
+    assert_eq!(remove(&mut cluster, false), ErrorCode::BrokerIdNotRegistered);
 }
 
 /// `partitions` on brokers 1 to 3 in turn, everything led by the preferred.

@@ -94,7 +94,7 @@ fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<Metad
             let broker = image.broker(*broker).filter(|broker| !broker.fenced);
             broker.map_or_else(Vec::new, |broker| begin_leaving(standing(), broker))
         }
-        Request::Unregister { broker } => unregister_broker(standing(), *broker).records,
+        Request::Unregister { broker } => unregister_broker(standing(), *broker, false).records,
         Request::Create { topic, partitions, replicas } => {
             let topic = CreatableTopic {
                 name: name(topic),
