@@ -121,7 +121,6 @@ LeaderElectionCommand @ --election-type unclean --topic ga --partition 0
 LeaderElectionCommand @ --election-type preferred --all-topic-partitions
 reassign.ReassignPartitionsCommand @ --generate --topics-to-move-json-file FILES/move.json --broker-list 1
 reassign.ReassignPartitionsCommand @ --list
-MetadataQuorumCommand @ remove-controller --controller-id 9 --controller-directory-id AAAAAAAAAAAAAAAAAAAAAA
 TransactionsCommand @ describe-producers --topic ga --partition 4
 TransactionsCommand @ find-hanging --broker-id 1
 ProducerPerformance @ --topic gb --num-records 2000 --record-size 100 --throughput -1 --command-property acks=all

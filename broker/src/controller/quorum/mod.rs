@@ -79,6 +79,15 @@ pub enum QuorumError {
         /// How many.
         count: usize,
     },
+    /// The log is that of a quorum that this broker cannot reach.
+    #[error(
+        "the metadata log was written by a quorum of several brokers (here are known: {known}); set \
+         peer.listener and controller.quorum.voters as they were"
+    )]
+    NotAlone {
+        /// The members, by node id.
+        known: String,
+    },
     /// The voters do not agree on who they are.
     #[error("controller.quorum.voters is not the same here and at broker {node_id}")]
     OtherVoters {
@@ -249,6 +258,10 @@ impl OpenQuorum {
             let wait = quorum.raft.wait(Some(START_TIMEOUT));
             wait.state(ServerState::Leader, "start").await.map_err(refused)?;
             quorum.catch_up().await.map_err(refused)?;
+        } else if is_alone {
+            let known = quorum.members().await?;
+            quorum.shutdown().await;
+            return Err(QuorumError::NotAlone { known });
         }
         if !is_alone {
             quorum.spawn(membership::attend(Arc::clone(&service)));
@@ -270,6 +283,16 @@ impl Quorum {
         let asked = self.raft.with_raft_state(move |state| {
             let mut voters = state.membership_state.effective().voter_ids();
             voters.next() == Some(node_id) && voters.next().is_none()
+        });
+        asked.await.map_err(refused)
+    }
+
+    /// The ids of all members, to be read by an operator.
+    async fn members(&self) -> Result<String, QuorumError> {
+        let asked = self.raft.with_raft_state(|state| {
+            let members = state.membership_state.effective().nodes();
+            let ids: Vec<String> = members.map(|(id, _)| id.to_string()).collect();
+            ids.join(", ")
         });
         asked.await.map_err(refused)
     }

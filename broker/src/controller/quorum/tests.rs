@@ -21,7 +21,7 @@ use super::disk::Disk;
 use super::log_store::LogStore;
 use super::runtime::SeamRuntime;
 use super::state_machine::{Published, StateMachine};
-use super::types::TypeConfig;
+use super::types::{Membership, TypeConfig};
 use super::*;
 use crate::controller::records::{ClusterRecord, ConfigRecord, ConfigResource};
 
@@ -141,6 +141,24 @@ async fn several_voters_are_refused_without_a_peer_listener() {
     let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
     let opened = OpenQuorum::open(1, &config.replication, dir.path(), vfs, Seams::real(), None);
     assert!(matches!(opened, Err(QuorumError::SeveralVoters { count: 2 })));
+}
+
+/// Alone it could only wait for the others, for ever and without a word.
+#[tokio::test]
+async fn the_log_of_several_voters_is_refused_without_a_peer_listener() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let disk = Arc::new(Disk::open(Arc::clone(&vfs), dir.path(), Seams::real()).unwrap());
+    let member = |id: u64| (id, Member { addr: format!("n{id}:1"), directory: None });
+    let members = BTreeMap::from([member(1), member(2)]);
+    let voters = vec![members.keys().copied().collect()];
+    disk.found(Membership::new(voters, members).unwrap()).await.unwrap();
+    drop(disk);
+
+    let config = crate::config::BrokerConfig::default().replication;
+    let opened = OpenQuorum::open(1, &config, dir.path(), vfs, Seams::real(), None);
+    let Err(error) = opened.unwrap().start().await else { panic!("it must not start") };
+    assert!(error.to_string().contains("(here are known: 1, 2)"), "{error}");
 }
 
 #[tokio::test]
