@@ -39,11 +39,12 @@ pub(super) fn alter_partitions(
         let rules = standing.rules(topic);
         let change =
             PartitionChange::new(&standing, topic, proposal.partition_index, partition, rules);
-        let Some(record) = change.in_sync(in_sync).build() else {
-            return Ok(state(partition, None));
-        };
+        // Where nothing changes the epoch counts on all the same, unlike in Kafka: what its leader has
+        // proposed before without an answer could be taken later, and is now settled.
+        let record = change.in_sync(in_sync).build();
+        let record = record.unwrap_or_else(|| PartitionChangeRecord::of(key.0, key.1));
         changed.insert(key);
-        let state = state(partition, Some(&record));
+        let state = state(partition, &record);
         records.push(record.into());
         Ok(state)
     };
@@ -92,15 +93,13 @@ fn check<'a>(
 }
 
 /// The partition as it is after the change.
-fn state(partition: &PartitionImage, change: Option<&PartitionChangeRecord>) -> PartitionState {
+fn state(partition: &PartitionImage, change: &PartitionChangeRecord) -> PartitionState {
     let mut state = PartitionState {
         leader: partition.leader,
         leader_epoch: partition.leader_epoch,
         in_sync: partition.in_sync.clone(),
-        partition_epoch: partition.partition_epoch,
+        partition_epoch: partition.partition_epoch + 1,
     };
-    let Some(change) = change else { return state };
-    state.partition_epoch += 1;
     if let Some(in_sync) = &change.in_sync {
         state.in_sync.clone_from(in_sync);
     }

@@ -111,6 +111,7 @@ impl BrokerProcess {
 }
 
 impl Drop for BrokerProcess {
+    #[expect(clippy::print_stderr, reason = "shown with a test that fails")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
