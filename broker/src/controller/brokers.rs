@@ -53,8 +53,8 @@ pub enum RegisterBrokerError {
 /// Decides on the registration of a broker and gives its epoch. It is fenced until it asks for
 /// service.
 ///
-/// `is_alive` says whether the start that is registered now has been heard of recently; a second
-/// one beside it would take its place and its partitions.
+/// `is_alive` says whether the start that is registered now may be alive, for all that was heard of it;
+/// a second one beside it would take its place and its partitions (M3).
 pub(super) fn register_broker(
     standing: Standing<'_>,
     broker: &BrokerRegistration,
@@ -67,7 +67,7 @@ pub(super) fn register_broker(
         if registered.incarnation_id == broker.incarnation_id {
             return Decision::answer(Ok(registered.epoch));
         }
-        if is_alive {
+        if is_alive && !is_over(registered, broker) {
             return Decision::answer(Err(RegisterBrokerError::Duplicate { broker_id }));
         }
     }
@@ -99,6 +99,19 @@ pub(super) fn register_broker(
     // Last, so that whoever finds the registration finds what it made necessary as well.
     records.push(registration.into());
     Decision { records, answer: Ok(epoch) }
+}
+
+/// Whether the registered start is over though it was heard of a moment ago: it has left, or the one that
+/// comes after it holds its directory.
+///
+/// A start notes its epoch in its directory and has that locked for as long as it lives, so nobody
+/// else comes with this epoch. Of a copy of the directory that was made meanwhile this is not true. It takes
+/// the place of the original once and notes an epoch that the original does not know, which is
+/// then refused for as long as the copy lives.
+fn is_over(registered: &BrokerImage, broker: &BrokerRegistration) -> bool {
+    let holds_its_directory = registered.directories == broker.directories
+        && broker.previous_epoch == Some(registered.epoch);
+    registered.has_left() || holds_its_directory
 }
 
 /// Whether the broker comes with what it had when it was last in service.
@@ -184,7 +197,7 @@ pub(super) fn unregister_broker(
     let Some(broker) = standing.image.broker(broker_id) else {
         return Decision::answer(Err(UnregisterBrokerError::Unknown { broker_id }));
     };
-    if is_alive || !broker.fenced {
+    if (is_alive && !broker.has_left()) || !broker.fenced {
         return Decision::answer(Err(UnregisterBrokerError::Alive { broker_id }));
     }
     let epoch = broker.epoch;

@@ -70,6 +70,12 @@ impl BrokerImage {
     pub fn endpoint(&self, name: &str) -> Option<&BrokerEndpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.listener == name)
     }
+
+    /// Whether it has handed over what it led, and stopped in order.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.fenced && self.is_leaving
+    }
 }
 
 /// A topic.

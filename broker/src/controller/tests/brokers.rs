@@ -1,11 +1,12 @@
 //! Brokers that start, producer ids, and elections.
 
-use flumen_protocol::ErrorCode;
+use flumen_protocol::{ErrorCode, Uuid};
 
 use crate::api::error::WireError;
 use crate::config::BrokerConfig;
 use crate::controller::brokers::{
-    BrokerRegistration, RegisterBrokerError, found_cluster, register_broker, unfence_broker,
+    BrokerRegistration, RegisterBrokerError, begin_leaving, fence_broker, found_cluster,
+    register_broker, unfence_broker, unregister_broker,
 };
 use crate::controller::decision::Decision;
 use crate::controller::elections::{ElectionType, elect_leaders};
@@ -79,6 +80,42 @@ fn a_second_start_beside_a_living_one_is_refused() {
     };
     let known = register(&image, &same, true);
     assert_eq!((known.answer, known.records.len()), (Ok(1), 0), "a request sent again");
+}
+
+#[test]
+fn a_start_that_holds_the_directory_of_the_one_before_does_not_wait() {
+    let mut image = image_of_brokers(1, &[]);
+    let killed = restart(&image, 1, 77);
+    let refused = Err(RegisterBrokerError::Duplicate { broker_id: 1 });
+    let elsewhere = BrokerRegistration { directories: vec![Uuid::ONE], ..killed.clone() };
+    assert_eq!(register(&image, &elsewhere, true).answer, refused, "it names another directory");
+    let older = BrokerRegistration { previous_epoch: Some(0), ..killed.clone() };
+    assert_eq!(register(&image, &older, true).answer, refused, "a copy of long ago");
+    let decision = register(&image, &killed, true);
+    assert_eq!(decision.answer, Ok(2));
+    replay_all(&mut image, &decision.records);
+    // Had it been a copy, and the original lived, that one would not come back beside it.
+    let original = BrokerRegistration { previous_epoch: Some(1), ..registration(1, 78) };
+    assert_eq!(register(&image, &original, true).answer, refused);
+}
+
+#[test]
+fn a_start_after_one_that_left_in_order_does_not_wait() {
+    let mut image = image_of_brokers(2, &[]);
+    let again = registration(1, 77);
+    let config = BrokerConfig::default();
+    let standing = Standing::new(&image, &config);
+    let records = begin_leaving(standing, image.broker(1).unwrap());
+    replay_all(&mut image, &records);
+    let refused = Err(RegisterBrokerError::Duplicate { broker_id: 1 });
+    assert_eq!(register(&image, &again, true).answer, refused, "it is still handing over");
+    let standing = Standing::new(&image, &config);
+    let records = fence_broker(standing, 1, 1).records;
+    replay_all(&mut image, &records);
+    // A new leader of the quorum gives everybody a session.
+    assert_eq!(register(&image, &again, true).answer, Ok(3));
+    let standing = Standing::new(&image, &config);
+    assert_eq!(unregister_broker(standing, 1, true).answer, Ok(()));
 }
 
 #[test]
