@@ -1,4 +1,4 @@
-"""Runs the stories: `python -m suite --flumen BINARY | --apache-kafka [--full] [--only TEXT]`."""
+"""Runs the stories: `python -m suite --flumen BINARY | --apache-kafka [--cluster] [--only TEXT]`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from . import stories  # noqa: F401  (registers the stories)
 from .broker import STATE, ApacheKafka, Broker, Flumen, empty_directory
 from .clients import all_clients
+from .cluster import FlumenCluster
 from .report import STORIES, Report, Stage
 from .traffic import Recorder
 
@@ -19,6 +20,8 @@ def main() -> int:
     broker: Broker
     if options.apache_kafka:
         broker = ApacheKafka(work / "broker")
+    elif options.cluster:
+        broker = FlumenCluster(options.flumen, work / "broker")
     else:
         broker = Flumen(options.flumen, work / "broker")
     recorder = Recorder(broker) if options.record else None
@@ -42,6 +45,9 @@ def arguments() -> argparse.Namespace:
     broker = parser.add_mutually_exclusive_group(required=True)
     broker.add_argument("--flumen", type=Path, metavar="BINARY", help="the flumen binary to test")
     broker.add_argument("--apache-kafka", action="store_true", help="prove the suite itself")
+    parser.add_argument(
+        "--cluster", action="store_true", help="three brokers instead of one, with all replicas"
+    )
     parser.add_argument(
         "--differential", type=Path, metavar="BINARY", help="the program that compares two brokers"
     )

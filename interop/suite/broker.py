@@ -95,6 +95,11 @@ class Flumen(Broker):
         self.log_root = work / "data"
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Starts the process."""
         command = [
             str(self.binary), "broker",
             "--data-dir", str(self.log_root),
@@ -112,6 +117,9 @@ class Flumen(Broker):
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output
             )
+
+    def await_ready(self) -> None:
+        """Waits until the process serves, and learns its port."""
         line = self._first_line(timeout_s=20)
         found = re.match(r"flumen ready\b.*?127\.0\.0\.1:(\d+)", line)
         if not found:

@@ -32,7 +32,7 @@ class Driver(ConsumerRebalanceListener):
     # Topics.
 
     def create_topic(self, topic: str, partitions: int, config: dict) -> None:
-        wanted = {"num_partitions": partitions, "replication_factor": 1, "configs": config}
+        wanted = {"num_partitions": partitions, "replication_factor": -1, "configs": config}
         self.admin.create_topics({topic: wanted}, wait_for_metadata=True)
 
     def list_topics(self) -> dict:

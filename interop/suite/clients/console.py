@@ -22,7 +22,7 @@ class Console:
     def create_topic(self, topic: str, partitions: int) -> None:
         self._tool(
             "TopicCommand", "--create", "--topic", topic,
-            "--partitions", str(partitions), "--replication-factor", "1",
+            "--partitions", str(partitions),
         )  # fmt: skip
 
     def produce(

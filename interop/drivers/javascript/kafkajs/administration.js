@@ -17,7 +17,7 @@ export function administration(kafka) {
   const actions = {
     async create_topic({ topic, partitions, config }) {
       const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-      const wanted = { topic, numPartitions: partitions, replicationFactor: 1, configEntries };
+      const wanted = { topic, numPartitions: partitions, replicationFactor: -1, configEntries };
       // kafkajs' own waiting gives up at a broker that has not heard of the topic yet.
       const request = { topics: [wanted], waitForLeaders: false };
       // `false` is how kafkajs reports a topic that exists.
