@@ -27,8 +27,8 @@ const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for others to take over.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long it may take a machine to say that nobody listens.
-const PROBE_TIME_MAX: Duration = Duration::from_millis(500);
+/// How long it may take a process to die and its machine to say that nobody listens.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Between two attempts to reach a controller, and between heartbeats that something waits for.
 const PAUSE: Duration = Duration::from_millis(50);

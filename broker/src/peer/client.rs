@@ -12,6 +12,7 @@ use flumen_client::retry::BackoffConfig;
 use flumen_protocol::messages::envelope::EnvelopeRequest;
 use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
 use parking_lot::Mutex;
+use tokio::time::sleep;
 
 use super::Lane;
 use super::message::{self, Head, PeerFault, PeerKind};
@@ -103,9 +104,19 @@ impl PeerClient {
     }
 
     /// Whether nobody listens there any more. A broker that does not answer may be there all the same.
+    ///
+    /// The sockets of a process that dies are closed one after the other: who hears of the first may
+    /// still be let in by the listener, and lose that connection as well. So a broken one is no answer.
     pub(crate) async fn is_gone(&self, to: &PeerAddress, timeout: Duration) -> bool {
-        let probed = self.ask(to, Lane::Probe, PeerKind::Probe, &[], timeout).await;
-        probed == Err(PeerError::Refused)
+        let asking = async {
+            loop {
+                match self.ask(to, Lane::Probe, PeerKind::Probe, &[], timeout).await {
+                    Err(PeerError::Unreachable { .. }) => sleep(RECONNECT_PAUSE).await,
+                    asked => return asked == Err(PeerError::Refused),
+                }
+            }
+        };
+        crate::clock::within(timeout, asking).await.unwrap_or(false)
     }
 
     /// Sends the fetch of a follower and waits for the answer.

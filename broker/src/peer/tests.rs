@@ -160,6 +160,21 @@ async fn a_broker_that_is_gone_is_told_from_one_that_is_slow() {
 }
 
 #[tokio::test]
+async fn a_process_that_dies_while_it_is_asked_after_is_found_gone() {
+    let one = Node::start(1).await;
+    let dying = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = PeerAddress { node_id: 2, address: dying.local_addr().unwrap().to_string() };
+    let death = async {
+        for _ in 0..2 {
+            drop(dying.accept().await.unwrap());
+        }
+        drop(dying);
+    };
+    let ((), is_gone) = tokio::join!(death, one.client.is_gone(&address, PATIENCE));
+    assert!(is_gone);
+}
+
+#[tokio::test]
 async fn a_slow_answer_holds_up_no_other_lane() {
     let (one, two) = (Node::start(1).await, Node::start(2).await);
     let held = Arc::new(Notify::new());

@@ -203,9 +203,9 @@ impl Machine {
     async fn gone(&mut self) {
         let mut process = self.process.take().expect("it was there");
         process.wait().unwrap();
-        self.disk.released().await;
         self.clients.close().await;
         self.peers.close().await;
+        self.disk.released().await;
         self.processes.remove(process.id());
     }
 }
