@@ -27,6 +27,9 @@ use super::wire::{Joined, Joining, Request, Response};
 /// Between two looks at whether the log names this broker as it is.
 const ATTEND_INTERVAL: Duration = Duration::from_millis(200);
 
+/// So many looks go by before a voter that may not vote asks again.
+const LOOKS_WITHHELD: usize = 50;
+
 /// How long the leader may take to commit a change of the membership.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -145,6 +148,7 @@ pub(super) async fn join(
 pub(super) async fn attend(service: Arc<QuorumService>) {
     let Some(raft) = service.raft() else { return };
     let mut asked = 0_usize;
+    let mut looks_left = 0_usize;
     loop {
         let (named, votes, leader) = {
             let metrics = raft.metrics();
@@ -167,17 +171,35 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
             raft.runtime_config().elect(true);
             tracing::info!("this broker votes on metadata");
         }
-        if named.is_none_or(|member| member.addr != service.addr()) {
-            introduce(&service, leader, asked).await;
+        if looks_left > 0 {
+            looks_left -= 1;
+        } else if named.is_none_or(|member| member.addr != service.addr()) {
+            if introduce(&service, leader, asked).await == Some(Joined::VoteWithheld) {
+                looks_left = LOOKS_WITHHELD;
+            }
             asked += 1;
         }
         tokio::time::sleep(ATTEND_INTERVAL).await;
     }
 }
 
-/// Introduces this broker to the leader, or to one of the voters in turn to hear who that is.
-async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) {
-    let Some(raft) = service.raft() else { return };
+/// Has the leader judge a voter that came with an empty log.
+///
+/// The voter must not register before: to the leader, one that is registered and not named by the log has
+/// lost its disk.
+pub(super) async fn be_judged(service: &QuorumService) {
+    for asked in 0_usize.. {
+        if let Some(Joined::Done | Joined::VoteWithheld) = introduce(service, None, asked).await {
+            return;
+        }
+        tokio::time::sleep(ATTEND_INTERVAL).await;
+    }
+}
+
+/// Introduces this broker to the leader, or to one of the voters in turn to hear who that is; gives
+/// what a leader has answered.
+async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) -> Option<Joined> {
+    let raft = service.raft()?;
     let joining = Joining {
         node_id: service.node_id(),
         addr: service.addr().to_owned(),
@@ -187,7 +209,7 @@ async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) {
     if leader == Some(service.node_id()) {
         // An answer other than success is seen at the next look.
         join(raft, service.published(), joining).await;
-        return;
+        return None;
     }
     let voters = service.voters();
     let known = service.other_leader().map(|leader| leader.address);
@@ -195,16 +217,20 @@ async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) {
         let (id, addr) = voters.get(turn % voters.len().max(1))?;
         Some(QuorumAddress { node_id: super::node(*id), addr: addr.clone() })
     };
-    let Some(mut to) = known.or_else(in_turn) else { return };
+    let mut to = known.or_else(in_turn)?;
     let request = Request::Join(joining);
     // Once to whoever is known, and once to whom that one names.
     for _ in 0..2 {
         let lane = QuorumLane::Question;
-        let answer = ask(service.transport(), &to, lane, &request, JOIN_TIMEOUT).await;
-        let Ok(Response::Join(Joined::NotLeader(Some(leader)))) = answer else { return };
-        let Some((id, addr)) = voters.iter().find(|(id, _)| *id == leader) else { return };
+        let leader = match ask(service.transport(), &to, lane, &request, JOIN_TIMEOUT).await {
+            Ok(Response::Join(Joined::NotLeader(leader))) => leader?,
+            Ok(Response::Join(joined)) => return Some(joined),
+            _ => return None,
+        };
+        let (id, addr) = voters.iter().find(|(id, _)| *id == leader)?;
         to = QuorumAddress { node_id: super::node(*id), addr: addr.clone() };
     }
+    None
 }
 
 /// Makes a broker that follows a voter.

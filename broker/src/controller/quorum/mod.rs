@@ -264,6 +264,9 @@ impl OpenQuorum {
             return Err(QuorumError::NotAlone { known });
         }
         if !is_alone {
+            if service.disk().is_vote_withheld() {
+                membership::be_judged(&service).await;
+            }
             quorum.spawn(membership::attend(Arc::clone(&service)));
             quorum.spawn(failover::watch_leader(service, heartbeat));
         }

@@ -30,6 +30,23 @@ async fn a_majority_founds_and_the_rest_come_later() {
     cluster.until("the third has it", |cluster| cluster.has(3, "b")).await;
 }
 
+/// Otherwise it registers before, and is taken for one that has lost its disk.
+#[tokio::test(start_paused = true)]
+async fn a_voter_that_is_late_takes_part_when_the_log_names_it() {
+    for seed in 1..=10 {
+        let mut cluster = Cluster::new(3, seed);
+        cluster.start(1);
+        cluster.start(2);
+        cluster.write("a").await;
+        cluster.start(3);
+        cluster.until("the third takes part", |cluster| cluster.quorum(3).is_some()).await;
+        let leader = cluster.leader().await;
+        let voters = cluster.quorum(leader).unwrap().status().voters;
+        let third = voters.iter().find(|voter| voter.node_id == 3).unwrap();
+        assert!(third.directory.is_some(), "{third:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_minority_founds_nothing() {
     for (voters, running) in [(3, 1), (5, 2)] {
