@@ -7,13 +7,19 @@ use super::partition_change::changes;
 use super::records::MetadataRecord;
 use super::standing::Standing;
 
-/// Elects a leader wherever nobody leads and somebody can.
+/// Elects a leader wherever nobody leads and somebody can, and takes out of in-sync sets who is not in
+/// service.
 ///
 /// Every decision does so for the partitions it concerns. This is for what a decision in several
-/// entries has left undone when its leader of the quorum was lost in between, and for topics that allow
-/// unclean elections only since.
-pub(super) fn elect_missing(standing: &Standing<'_>) -> Vec<MetadataRecord> {
-    changes(standing, |partition, _, change| partition.leader.is_none().then_some(change))
+/// entries has left undone when its leader of the quorum was lost in between, for topics that allow
+/// unclean elections only since, and for sets in which a new leader of the quorum had heard of nobody when
+/// it fenced one of them: the fenced one had to stay, and nothing is committed without it.
+pub(super) fn finish_undone(standing: &Standing<'_>) -> Vec<MetadataRecord> {
+    let has_absent =
+        |partition: &PartitionImage| partition.in_sync.iter().any(|id| !standing.is_active(*id));
+    changes(standing, |partition, _, change| {
+        (partition.leader.is_none() || has_absent(partition)).then_some(change)
+    })
 }
 
 /// Gives leaderships back to the preferred leaders of which others lead more than `percent_max` of

@@ -30,7 +30,7 @@ const ENTRY_SIZE: usize = 256 << 10;
 /// never cut, and decisions about brokers are ordered so that every beginning of them is a state in which
 /// all that must hold does: leaders move before their broker is fenced, or registered anew, and the
 /// sessions of the next leader fence it; a broker is let in before it leads, and what it could lead and
-/// does not is found by `balance::elect_missing`.
+/// does not is found by `balance::finish_undone`.
 pub(super) fn entries(records: Vec<MetadataRecord>) -> Vec<Vec<MetadataRecord>> {
     // Of the usual size, and not worth writing twice.
     const FEW: usize = 500;

@@ -225,6 +225,11 @@ impl Controller {
         self.quorum.leader()
     }
 
+    /// Waits until another broker than `known` decides.
+    pub(crate) async fn another_leader(&self, known: Option<i32>) {
+        self.quorum.another_leader(known).await;
+    }
+
     /// Whether this broker decides.
     #[must_use]
     pub fn is_leader(&self) -> bool {

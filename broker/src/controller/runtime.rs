@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::balance::{balance_leaders, elect_missing};
+use super::balance::{balance_leaders, finish_undone};
 use super::brokers::fence_broker;
 use super::decision::{Decision, entries};
 use super::elections::is_unclean;
@@ -99,6 +99,8 @@ pub(super) struct Decider {
     unclean_elections: Arc<AtomicU64>,
     /// When leaders are looked at next.
     balance_at: Duration,
+    /// The brokers that had been heard of at the last tick.
+    heard: BTreeSet<i32>,
     snapshot_rule: SnapshotRule,
     snapshot_size: u64,
     snapshot_ms: i64,
@@ -133,6 +135,7 @@ impl Decider {
             sessions_term: None,
             unclean_elections,
             balance_at: Duration::ZERO,
+            heard: BTreeSet::new(),
             snapshot_size: 0,
             snapshot_ms: clock.wall_ms(),
             followed: -1,
@@ -216,31 +219,40 @@ impl Decider {
                 latest = Some(self.append(records).await.ok()?);
             }
         }
-        if now >= self.balance_at {
+        let is_balance_due = now >= self.balance_at;
+        if is_balance_due || !heard.is_subset(&self.heard) {
             let image = &self.ahead.as_ref()?.image;
-            let records = self.look_at_leaders(image, &heard);
+            let records = self.look_at_leaders(image, &heard, is_balance_due);
             if !records.is_empty() {
                 latest = Some(self.append(records).await.ok()?);
             }
+        }
+        if is_balance_due {
             let balance = self.config.replication.leader_balance;
             let interval = balance.map_or(LOOK_INTERVAL, |balance| balance.interval);
             self.balance_at = now + interval;
         }
+        self.heard = heard;
         if latest.is_some() {
             self.waiting.push_back(Vec::new());
         }
         latest
     }
 
-    fn look_at_leaders(&self, image: &MetadataImage, heard: &BTreeSet<i32>) -> Vec<MetadataRecord> {
+    fn look_at_leaders(
+        &self,
+        image: &MetadataImage,
+        heard: &BTreeSet<i32>,
+        is_balance_due: bool,
+    ) -> Vec<MetadataRecord> {
         let standing = Standing::new(image, &self.config).heard(heard);
-        let missing = elect_missing(&standing);
+        let undone = finish_undone(&standing);
         match self.config.replication.leader_balance {
             // One thing after the other: the balance is looked at again.
-            Some(balance) if missing.is_empty() => {
+            Some(balance) if is_balance_due && undone.is_empty() => {
                 balance_leaders(&standing, balance.imbalance_percent_max)
             }
-            _ => missing,
+            _ => undone,
         }
     }
 

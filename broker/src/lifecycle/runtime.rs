@@ -154,13 +154,19 @@ impl Member {
                 () if is_overdue && self.has_others() => Wants::Fence,
                 () => Wants::Service,
             };
+            let told = self.controller.leader();
             let Ok(answer) = self.heartbeat(reconciled.version(), wants).await else {
                 return warn!("another start of this broker has taken its place");
             };
             self.may_stop.send_replace(answer.is_some_and(|answer| answer.may_stop));
             let is_settled = !is_leaving && answer.is_some_and(|answer| !answer.is_fenced);
             let pause = if is_settled { interval } else { PAUSE };
-            drop(timeout(pause, leaving.changed()).await);
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = leaving.changed() => {}
+                // Until a new leader has heard of this broker, it counts on it for nothing.
+                () = self.controller.another_leader(told) => {}
+            }
         }
     }
 

@@ -420,6 +420,20 @@ impl Quorum {
         self.raft.metrics().borrow_watched().current_leader.map(node)
     }
 
+    /// Waits until another broker than `known` leads; for good if the quorum stops.
+    pub(super) async fn another_leader(&self, known: Option<i32>) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let leader = metrics.borrow_watched().current_leader.map(node);
+            if leader.is_some() && leader != known {
+                return;
+            }
+            if metrics.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
     pub(super) fn status(&self) -> QuorumStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();

@@ -9,7 +9,7 @@ use super::invariants::{check_nobody_fenced_in_sync, check_step};
 use crate::api::error::WireError;
 use crate::config::BrokerConfig;
 use crate::controller::alter_partitions::alter_partitions;
-use crate::controller::balance::{balance_leaders, elect_missing};
+use crate::controller::balance::{balance_leaders, finish_undone};
 use crate::controller::brokers::{
     BrokerRegistration, begin_leaving, fence_broker, register_broker, unfence_broker,
     unregister_broker,
@@ -174,6 +174,22 @@ fn after_a_power_cut_whoever_comes_first_leads() {
 }
 
 #[test]
+fn who_was_fenced_before_others_were_heard_of_leaves_once_they_are() {
+    let mut cluster = three();
+    cluster.heard.clear();
+    cluster.fence(1);
+    assert_eq!(cluster.state(), (Some(2), vec![1, 2, 3], vec![]), "1 may be all that is left");
+    let finish = |cluster: &mut Cluster| {
+        cluster.decide(|standing| (finish_undone(&standing), ()));
+    };
+    finish(&mut cluster);
+    assert_eq!(cluster.state(), (Some(2), vec![1, 2, 3], vec![]));
+    cluster.heard.insert(3);
+    finish(&mut cluster);
+    assert_eq!(cluster.state(), (Some(2), vec![2, 3], vec![]), "nothing waits for 1 any more");
+}
+
+#[test]
 fn a_broker_that_comes_back_at_once_is_not_in_sync_beside_a_living_leader() {
     let mut cluster = three();
     cluster.restart(2);
@@ -199,7 +215,7 @@ fn a_replaced_disk_is_in_no_set_were_it_the_last() {
     let image = cluster.image.clone();
     let mut standing = Cluster::new(image);
     standing.set("unclean.leader.election.enable", "true");
-    let records = elect_missing(&Standing::new(&standing.image, &standing.config));
+    let records = finish_undone(&Standing::new(&standing.image, &standing.config));
     let [MetadataRecord::PartitionChange(change)] = records.as_slice() else {
         panic!("{records:?}")
     };
