@@ -46,7 +46,7 @@ class Driver:
     # Topics.
 
     def create_topic(self, topic: str, partitions: int, config: dict) -> None:
-        wanted = NewTopic(topic, partitions, 1, config=config)
+        wanted = NewTopic(topic, partitions, config=config)
         only(self.admin.create_topics([wanted], operation_timeout=ANSWER_S_MAX))
 
     def list_topics(self) -> dict:

@@ -47,7 +47,12 @@ export function producing(kafka) {
       }
       const messages = records.map(message);
       const sender = await producer(idempotent);
-      const sent = await sender.send({ topic, messages, acks, compression: CODECS[compression] });
+      const how = { topic, acks, compression: CODECS[compression] };
+      const sent = await sender.send({ ...how, messages });
+      // When a partition has moved to a broker that has answered for others, kafkajs forgets its records.
+      for (let left; acks !== 0 && (left = unanswered(messages, sent)).length > 0; ) {
+        sent.push(...(await sender.send({ ...how, messages: left })));
+      }
       return { offsets: offsets(records, sent) };
     },
   };
@@ -57,6 +62,12 @@ export function producing(kafka) {
     }
   };
   return { actions, quit };
+}
+
+/** The messages to partitions that no answer names. */
+function unanswered(messages, sent) {
+  const answered = new Set(sent.map((answer) => answer.partition));
+  return messages.filter(({ partition }) => partition !== undefined && !answered.has(partition));
 }
 
 function message({ key, value, headers, partition, timestamp }) {

@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -59,7 +60,7 @@ final class Administration implements AutoCloseable {
 
     private void createTopic(JsonNode request, ObjectNode ok) throws Exception {
         String topic = topic(request);
-        NewTopic wanted = new NewTopic(topic, request.get("partitions").asInt(), (short) 1);
+        NewTopic wanted = new NewTopic(topic, Optional.of(request.get("partitions").asInt()), Optional.empty());
         wanted.configs(Records.settings(request, "config"));
         admin.createTopics(List.of(wanted)).all().get();
         // A controller answers before the broker that is asked next has heard of the topic.
