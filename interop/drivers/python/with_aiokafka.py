@@ -43,7 +43,8 @@ class Driver(ConsumerRebalanceListener):
     # Topics.
 
     def create_topic(self, topic: str, partitions: int, config: dict) -> None:
-        wanted = NewTopic(topic, partitions, -1, topic_configs=config)
+        # The library does not leave the number of replicas to the broker.
+        wanted = NewTopic(topic, partitions, 1, topic_configs=config)
         raise_for(self._await(self.admin.create_topics([wanted])).topic_errors[0][1])
 
     def list_topics(self) -> dict:
