@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flumen_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse,
@@ -21,6 +22,9 @@ use crate::error::Error;
 
 /// Callers that may wait for the task at once; further ones wait to be queued.
 const QUEUE_LENGTH: usize = 256;
+
+/// How long a broker is waited for while there is another one to ask: it may be frozen or cut off.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a caller wants to know.
 #[derive(Debug)]
@@ -160,13 +164,15 @@ impl Asker {
     ) -> Result<MetadataResponse, Error> {
         let candidates = self.candidates();
         let mut last = None;
-        for address in &candidates {
+        for (place, address) in candidates.iter().enumerate() {
             let connection = self.connections.entry(address.clone()).or_insert_with(|| {
                 Connection::new(address, self.config.connection_options(), &self.seams)
             });
             let call = Call::timeout(self.config.request_timeout);
-            match connection.send_with(call, |version| question(topics, may_create, version)).await
-            {
+            let asked = connection.send_with(call, |version| question(topics, may_create, version));
+            let is_last = place + 1 == candidates.len();
+            let answer = if is_last { asked.await } else { patiently(asked, address).await };
+            match answer {
                 Ok(response) if response.brokers.is_empty() => {
                     // A broker that is starting knows nobody yet; believing it would end everything.
                     warn!(address, "a broker's metadata names no broker and is ignored");
@@ -195,6 +201,16 @@ impl Asker {
         known.append(&mut bootstrap);
         known
     }
+}
+
+async fn patiently<A>(
+    asked: impl Future<Output = Result<A, ConnectionError>>,
+    address: &str,
+) -> Result<A, ConnectionError> {
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_elapsed| {
+        let (address, api) = (address.into(), ApiKey::Metadata);
+        Err(ConnectionError::TimedOut { address, api, after: PATIENCE })
+    })
 }
 
 fn question(topics: &Topics, may_create: bool, version: i16) -> MetadataRequest {

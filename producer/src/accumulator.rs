@@ -4,15 +4,18 @@
 //! place; it is then sent alone, and nothing behind it before it is answered, so that order holds.
 //! Pure: times are arguments, and sending, asking for leaders and judging answers are the sender's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::TopicPartition;
+use flumen_client::cluster::LeaderHint;
 
 use crate::batch::Batch;
 use crate::delivery::Delivery;
 use crate::record::Entry;
 use crate::sequence::{Identity, Refusal, Sequencer};
+use crate::unanswered::is_another;
 
 /// When batches are due.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,8 @@ struct Queue {
     is_retrying: bool,
     /// No batch is sent before this time.
     paused_until: Duration,
+    /// The leader at which the last try failed, if another one would change anything.
+    doubted: Option<LeaderHint>,
     sequencer: Sequencer,
 }
 
@@ -152,9 +157,12 @@ impl Accumulator {
         &mut self,
         partition: &TopicPartition,
         identity: Option<Identity>,
+        leader: LeaderHint,
     ) -> Option<Batch> {
         let queue = self.queues.get_mut(partition)?;
         let mut batch = queue.batches.pop_front()?;
+        batch.sent_to = Some(leader);
+        queue.doubted = None;
         queue.in_flight += 1;
         queue.is_retrying = batch.attempts > 0;
         batch.attempts += 1;
@@ -176,8 +184,31 @@ impl Accumulator {
         self.landed(&batch);
         let queue = self.queues.entry(batch.partition.clone()).or_default();
         queue.paused_until = queue.paused_until.max(pause_until);
+        queue.doubted = batch.sent_to;
         let at = queue.batches.partition_point(|queued| queued.order() < batch.order());
         queue.batches.insert(at, batch);
+    }
+
+    /// Ends the pauses of partitions that have another leader than the one that failed; gives the topics
+    /// of those that have not.
+    pub(crate) fn resume(
+        &mut self,
+        now: Duration,
+        leader: impl Fn(&TopicPartition) -> Option<LeaderHint>,
+    ) -> BTreeSet<Arc<str>> {
+        let mut in_doubt = BTreeSet::new();
+        for (partition, queue) in &mut self.queues {
+            let Some(doubted) = queue.doubted.filter(|_| queue.paused_until > now) else {
+                continue;
+            };
+            if is_another(leader(partition), doubted) {
+                queue.paused_until = now;
+                queue.doubted = None;
+            } else {
+                in_doubt.insert(Arc::clone(&partition.topic));
+            }
+        }
+        in_doubt
     }
 
     /// Puts a taken batch that was too large back as two.

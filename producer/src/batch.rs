@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flumen_client::cluster::LeaderHint;
 use flumen_client::{Error as ClientError, TopicPartition};
 use flumen_protocol::records::compression::Codec;
 use flumen_protocol::records::{BATCH_OVERHEAD, BatchBuilder, BatchOptions};
@@ -27,6 +28,8 @@ pub(crate) struct Batch {
     pub(crate) begun: Duration,
     /// How often it was sent.
     pub(crate) attempts: u32,
+    /// Who led the partition when it was sent last, as far as an error there may be the leader's.
+    pub(crate) sent_to: Option<LeaderHint>,
     pub(crate) sequence: Option<Sequence>,
     /// Why the last try failed.
     pub(crate) last_error: Option<ClientError>,
@@ -42,6 +45,7 @@ impl Batch {
             size: BATCH_OVERHEAD,
             begun,
             attempts: 0,
+            sent_to: None,
             sequence: None,
             last_error: None,
             settler: Settler::new(),
@@ -84,6 +88,7 @@ impl Batch {
             entries,
             begun: self.begun,
             attempts: self.attempts,
+            sent_to: self.sent_to,
             sequence: self.sequence.map(|sequence| sequence.advanced(increment)),
             last_error: self.last_error.clone(),
             settler: self.settler.split_off(count),

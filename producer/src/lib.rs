@@ -49,6 +49,7 @@ mod producer;
 mod record;
 mod sender;
 mod sequence;
+mod unanswered;
 
 pub use config::{Acks, ProducerConfig};
 pub use delivery::{Delivered, Delivery};

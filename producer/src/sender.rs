@@ -18,6 +18,7 @@ use flumen_protocol::messages::produce::{
     TopicProduceData,
 };
 use flumen_protocol::{ApiKey, ErrorCode, Uuid};
+use futures_util::future::{Abortable, Aborted};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::{debug, warn};
 
@@ -27,9 +28,11 @@ use crate::delivery::Settled;
 use crate::error::Error;
 use crate::producer::Shared;
 use crate::sequence::{Identity, Refusal, refuses_sequence};
+use crate::unanswered::{Unanswered, is_another};
 
 /// A request that was answered, or not.
 struct Answered {
+    number: u64,
     broker: i32,
     batches: Vec<Batch>,
     outcome: Result<ProduceResponse, ClientError>,
@@ -54,6 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         identity: None,
         lanes: BTreeMap::new(),
         in_flight: FuturesUnordered::new(),
+        unanswered: Unanswered::default(),
         asking: None,
         stale: BTreeSet::new(),
         ask_after: Duration::ZERO,
@@ -75,6 +79,7 @@ struct Sender {
     identity: Option<Identity>,
     lanes: BTreeMap<i32, Lane>,
     in_flight: FuturesUnordered<BoxFuture<'static, Answered>>,
+    unanswered: Unanswered,
     asking: Option<BoxFuture<'static, Asked>>,
     /// Topics whose leaders are in doubt.
     stale: BTreeSet<Arc<str>>,
@@ -87,6 +92,7 @@ impl Sender {
         loop {
             let now = self.now();
             self.expire(now);
+            self.stale.extend(self.unanswered.doubted(now));
             if self.shared.is_closed() && self.in_flight.is_empty() {
                 return self.abandon();
             }
@@ -104,7 +110,8 @@ impl Sender {
     async fn wait(&mut self, now: Duration) {
         let next = self.shared.accumulator.lock().next_event(now);
         let ask = (self.asking.is_none() && self.wants_to_ask()).then_some(self.ask_after);
-        let until = [next, ask.filter(|at| *at > now)].into_iter().flatten().min();
+        let doubt = self.unanswered.next_doubt();
+        let until = [next, doubt, ask.filter(|at| *at > now)].into_iter().flatten().min();
         let pause = until.map_or(IDLE, |until| until.saturating_sub(now));
         tokio::select! {
             biased;
@@ -169,7 +176,7 @@ impl Sender {
                         continue;
                     }
                     *taken += size;
-                    batches.extend(accumulator.take(&partition, self.identity));
+                    batches.extend(accumulator.take(&partition, self.identity, hint));
                 }
             }
             requests.retain(|_, (_, batches)| !batches.is_empty());
@@ -203,6 +210,9 @@ impl Sender {
         let connection = self.connections.to(broker, cluster);
         // The broker may use all of the time itself, and still has to answer.
         let call = Call::timeout(timeout + ANSWER_GRACE);
+        let sent = batches.iter().map(|batch| (batch.partition.clone(), batch.sent_to));
+        let (number, abandoned) = self.unanswered.sent(self.now(), broker, sent.collect());
+        let address = cluster.broker(broker).map(Broker::address).unwrap_or_default();
         self.in_flight.push(Box::pin(async move {
             let outcome = async {
                 let connection = connection?;
@@ -212,8 +222,11 @@ impl Sender {
                 };
                 Ok(pending.await?)
             };
-            let outcome = outcome.await;
-            Answered { broker, batches, outcome }
+            let outcome = Abortable::new(outcome, abandoned).await.unwrap_or_else(|Aborted| {
+                let address = address.into();
+                Err(ConnectionError::Lost { address, possibly_received: true }.into())
+            });
+            Answered { number, broker, batches, outcome }
         }));
     }
 
@@ -235,6 +248,7 @@ impl Sender {
     }
 
     fn on_answered(&mut self, answered: Answered) {
+        self.unanswered.answered(answered.number);
         let lane = self.lanes.entry(answered.broker).or_default();
         lane.in_flight -= 1;
         lane.is_warm = answered.outcome.is_ok();
@@ -330,6 +344,9 @@ impl Sender {
                 if !learnt {
                     self.stale.insert(Arc::clone(topic));
                 }
+                if !doubts_leader(code) {
+                    batch.sent_to = None;
+                }
                 self.retry(batch, refused(code, result.error_message), learnt);
             }
             code => {
@@ -377,7 +394,9 @@ impl Sender {
     /// Puts a batch back to be sent again, unless its time is over.
     fn retry(&self, mut batch: Batch, error: ClientError, at_once: bool) {
         let now = self.now();
-        let pause = if at_once { Duration::ZERO } else { self.pause(&batch) };
+        let leader = self.leader(&batch.partition);
+        let has_moved = batch.sent_to.is_some_and(|sent_to| is_another(leader, sent_to));
+        let pause = if at_once || has_moved { Duration::ZERO } else { self.pause(&batch) };
         batch.last_error = Some(error);
         if self.is_over(&batch, now) {
             let batch = self.shared.accumulator.lock().settled(batch);
@@ -385,6 +404,10 @@ impl Sender {
         } else {
             self.shared.accumulator.lock().requeue(batch, now + pause);
         }
+    }
+
+    fn leader(&self, partition: &TopicPartition) -> Option<LeaderHint> {
+        self.shared.client.cluster().leader(&partition.topic, partition.partition)
     }
 
     fn is_over(&self, batch: &Batch, now: Duration) -> bool {
@@ -466,7 +489,10 @@ impl Sender {
                 None
             }
             Asked::Identity(Err(error)) => Some(error),
-            Asked::Metadata(Ok(_)) => None,
+            Asked::Metadata(Ok(cluster)) => {
+                self.on_leaders(&cluster);
+                None
+            }
             Asked::Metadata(Err(error)) => Some(error),
         };
         let now = self.now();
@@ -485,6 +511,17 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Acts on news of leaders: what failed at an old one is sent to the new one at once, and where
+    /// there is no new one it is asked again.
+    fn on_leaders(&mut self, cluster: &Cluster) {
+        let now = self.now();
+        let leader =
+            |partition: &TopicPartition| cluster.leader(&partition.topic, partition.partition);
+        self.unanswered.abandon_moved(leader);
+        let in_doubt = self.shared.accumulator.lock().resume(now, leader);
+        self.stale.extend(in_doubt);
     }
 
     /// Fails what waits, since no try can succeed.
@@ -507,6 +544,11 @@ const BACKOFF_TRIES_MAX: u32 = 16;
 
 fn refused(code: ErrorCode, message: Option<String>) -> ClientError {
     ClientError::Broker { api: ApiKey::Produce, code, message }
+}
+
+/// Whether the error says that somebody else may lead.
+fn doubts_leader(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch)
 }
 
 /// Says whether a broker may have written what it answers with this error.

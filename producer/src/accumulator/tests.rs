@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
+const LEADER: LeaderHint = LeaderHint { leader: 1, leader_epoch: 5 };
 const IDENTITY: Option<Identity> = Some(Identity { producer_id: 1, epoch: 0 });
 
 fn accumulator(batch_size: usize) -> Accumulator {
@@ -38,7 +39,7 @@ fn is_due(accumulator: &Accumulator, now: Duration) -> bool {
 }
 
 fn take(accumulator: &mut Accumulator, now: Duration) -> Option<Batch> {
-    is_due(accumulator, now).then(|| accumulator.take(&partition(0), IDENTITY)).flatten()
+    is_due(accumulator, now).then(|| accumulator.take(&partition(0), IDENTITY, LEADER)).flatten()
 }
 
 #[test]
@@ -68,6 +69,31 @@ fn a_flush_ends_the_waiting() {
     drop(accumulator.settled(batch));
     assert!(accumulator.is_settled_below(below));
     assert!(!is_due(&accumulator, MS), "the later record lingers");
+}
+
+#[test]
+fn a_new_leader_ends_the_pause_of_what_failed_at_the_old_one() {
+    let mut accumulator = accumulator(100);
+    append(&mut accumulator, MS, 1);
+    let batch = take(&mut accumulator, 10 * MS).unwrap();
+    accumulator.requeue(batch, 500 * MS);
+    assert_eq!(accumulator.resume(20 * MS, |_| Some(LEADER)), BTreeSet::from(["t".into()]));
+    assert_eq!(accumulator.resume(20 * MS, |_| None), BTreeSet::from(["t".into()]));
+    assert!(!is_due(&accumulator, 20 * MS));
+    let next = LeaderHint { leader: 2, leader_epoch: 6 };
+    assert_eq!(accumulator.resume(30 * MS, |_| Some(next)), BTreeSet::new());
+    assert!(is_due(&accumulator, 30 * MS));
+}
+
+#[test]
+fn a_pause_that_no_leader_would_end_goes_on() {
+    let mut accumulator = accumulator(100);
+    append(&mut accumulator, MS, 1);
+    let mut batch = take(&mut accumulator, 10 * MS).unwrap();
+    batch.sent_to = None;
+    accumulator.requeue(batch, 500 * MS);
+    assert_eq!(accumulator.resume(20 * MS, |_| None), BTreeSet::new());
+    assert!(!is_due(&accumulator, 20 * MS));
 }
 
 #[test]
