@@ -2,14 +2,16 @@
 //!
 //! Leaders are spread evenly over the brokers, the replicas of one partition over different racks
 //! as far as there are enough, and the followers of one leader over many brokers, so that its load
-//! does not fall on a single one when it dies. Pure: the start of the rotation comes in.
+//! does not fall on a single one when it dies. Brokers that are out of service get replicas only where
+//! those in service are too few: a topic can be created while one of three brokers is restarted.
+//! Pure: the start of the rotation comes in.
 
 use flumen_protocol::Uuid;
 
 use super::image::{BrokerImage, MetadataImage};
 use super::records::PartitionRecord;
 
-/// There are not enough brokers in service for so many replicas.
+/// There are not enough brokers for so many replicas, or none is in service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Unable to replicate the partition {wanted} time(s): The target replication factor of {wanted} \
@@ -33,12 +35,36 @@ pub(super) fn place(
     start: usize,
 ) -> Result<Vec<Vec<i32>>, TooFewBrokers> {
     let circle = racks_in_turn(image);
-    if replicas == 0 || replicas > circle.len() {
-        return Err(TooFewBrokers { wanted: replicas, available: circle.len() });
+    let absent = image.brokers().filter(|broker| !image.is_active(broker.id));
+    let absent: Vec<&BrokerImage> = absent.map(|broker| &**broker).collect();
+    let available = if circle.is_empty() { 0 } else { circle.len() + absent.len() };
+    if replicas == 0 || replicas > available {
+        return Err(TooFewBrokers { wanted: replicas, available });
     }
-    Ok((0..count)
-        .map(|partition| choose(&circle, replicas, start.wrapping_add(partition)))
-        .collect())
+    let turns = (0..count).map(|partition| start.wrapping_add(partition));
+    let chosen = turns.map(|turn| {
+        let mut chosen = choose(&circle, replicas, turn);
+        fill(&mut chosen, &absent, replicas, turn);
+        chosen.into_iter().map(|broker| broker.id).collect()
+    });
+    Ok(chosen.collect())
+}
+
+/// Adds brokers that are out of service up to `width`, in turn, those in other racks first.
+fn fill<'a>(
+    chosen: &mut Vec<&'a BrokerImage>,
+    absent: &[&'a BrokerImage],
+    width: usize,
+    turn: usize,
+) {
+    let lacking = width - chosen.len();
+    if lacking == 0 {
+        return;
+    }
+    let (before, after) = absent.split_at(turn % absent.len());
+    let mut spare: Vec<_> = after.iter().chain(before).copied().collect();
+    spare.sort_by_key(|broker| chosen.iter().any(|other| other.rack == broker.rack));
+    chosen.extend(spare.into_iter().take(lacking));
 }
 
 /// The brokers in service, ordered so that neighbours stand in different racks.
@@ -52,7 +78,7 @@ fn racks_in_turn(image: &MetadataImage) -> Vec<&BrokerImage> {
     brokers.into_iter().map(|(_, broker)| broker).collect()
 }
 
-fn choose(circle: &[&BrokerImage], width: usize, turn: usize) -> Vec<i32> {
+fn choose<'a>(circle: &[&'a BrokerImage], width: usize, turn: usize) -> Vec<&'a BrokerImage> {
     let size = circle.len();
     let leader = circle[turn % size];
     // Each time round the circle the followers move on by one, so that a leader's followers differ.
@@ -71,7 +97,7 @@ fn choose(circle: &[&BrokerImage], width: usize, turn: usize) -> Vec<i32> {
     }
     chosen.extend(spare);
     chosen.truncate(width);
-    chosen.into_iter().map(|broker| broker.id).collect()
+    chosen
 }
 
 /// The record of a new partition on `replicas`.
@@ -108,7 +134,8 @@ pub(super) fn new_partition(
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::testing::image_of_brokers;
+    use super::super::records::FenceBrokerRecord;
+    use super::super::testing::{image_of_brokers, replay_all};
     use super::*;
 
     #[test]
@@ -145,6 +172,44 @@ mod tests {
         let followers: BTreeSet<i32> =
             placed.iter().filter(|p| p[0] == placed[0][0]).map(|p| p[1]).collect();
         assert_eq!(followers.len(), 3);
+    }
+
+    #[test]
+    fn brokers_out_of_service_follow_where_the_others_are_too_few() {
+        let mut image = image_of_brokers(4, &["a", "b", "a", "b"]);
+        let fence = |broker_id: i32| {
+            let epoch = i64::from(broker_id);
+            FenceBrokerRecord { broker_id, epoch, fenced: true, is_leaving: false }.into()
+        };
+        replay_all(&mut image, &[fence(3), fence(4)]);
+        for partition in place(&image, 20, 2, 0).unwrap() {
+            assert!(partition.iter().all(|id| *id <= 2), "{partition:?}");
+        }
+        let mut followers = BTreeSet::new();
+        for partition in place(&image, 20, 3, 0).unwrap() {
+            assert!(partition[..2].iter().all(|id| *id <= 2), "{partition:?}");
+            followers.insert(partition[2]);
+        }
+        assert_eq!(followers, BTreeSet::from([3, 4]));
+        assert_eq!(place(&image, 1, 4, 0).unwrap()[0].iter().collect::<BTreeSet<_>>().len(), 4);
+        assert_eq!(place(&image, 1, 5, 0), Err(TooFewBrokers { wanted: 5, available: 4 }));
+        let placed = new_partition(&image, Uuid::ONE, 0, vec![3, 1, 4]);
+        assert_eq!((placed.leader, placed.in_sync), (Some(1), vec![1]));
+        replay_all(&mut image, &[fence(1), fence(2)]);
+        assert_eq!(place(&image, 1, 1, 0), Err(TooFewBrokers { wanted: 1, available: 0 }));
+    }
+
+    #[test]
+    fn a_rack_of_which_nobody_is_there_yet_comes_first() {
+        let mut image = image_of_brokers(3, &["a", "a", "b"]);
+        let fence = |broker_id: i32| {
+            let epoch = i64::from(broker_id);
+            FenceBrokerRecord { broker_id, epoch, fenced: true, is_leaving: false }.into()
+        };
+        replay_all(&mut image, &[fence(2), fence(3)]);
+        for partition in place(&image, 4, 2, 0).unwrap() {
+            assert_eq!(partition, [1, 3]);
+        }
     }
 
     #[test]
