@@ -134,6 +134,11 @@ fn alter_resource(
             None => Ok(Vec::new()),
         };
     };
+    if matches!(resource, ConfigResource::Broker(_))
+        && alteration.names().any(|name| name == "min.insync.replicas")
+    {
+        return Err(AlterConfigError::MinInSyncOfOneBroker);
+    }
     let before = image.configs(&resource);
     // In Kafka's order, which decides what a request hears that is wrong in more than one way: the
     // steps, the form of a topic's name, the values, and only then whether there is such a topic.

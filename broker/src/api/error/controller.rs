@@ -110,6 +110,7 @@ impl WireError for AlterConfigError {
             Self::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
             Self::UnknownLogger { .. }
             | Self::NotAList { .. }
+            | Self::MinInSyncOfOneBroker
             | Self::Group(_)
             | Self::UnknownGroupConfig { .. } => ErrorCode::InvalidConfig,
             Self::Topic(error) => error.code(),

@@ -82,6 +82,10 @@ pub enum AlterConfigError {
         /// The setting.
         name: String,
     },
+    /// How many replicas must be in sync is the same everywhere (KIP-966): one leader would else
+    /// commit what another would not, and who may lead is decided by that number.
+    #[error("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")]
+    MinInSyncOfOneBroker,
     /// A topic's setting is wrong.
     #[error(transparent)]
     Topic(#[from] TopicConfigError),

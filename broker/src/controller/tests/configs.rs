@@ -96,6 +96,20 @@ fn steps_on_a_topic_follow_each_other() {
 }
 
 #[test]
+fn replicas_that_must_be_in_sync_are_not_a_matter_of_one_broker() {
+    let mut image = image();
+    let name = "min.insync.replicas";
+    let set = || steps(&[(name, SET, Some("2"))]);
+    let refused = ErrorCode::InvalidConfig;
+    assert_eq!(alter(&mut image, resource(BROKER, "1"), set()), refused);
+    assert_eq!(alter(&mut image, resource(BROKER, "1"), steps(&[(name, DELETE, None)])), refused);
+    let all = Alteration::Replace(vec![(name.to_owned(), Some("2".to_owned()))]);
+    assert_eq!(alter(&mut image, resource(BROKER, "1"), all), refused);
+    assert_eq!(alter(&mut image, resource(BROKER, ""), set()), ErrorCode::None);
+    assert_eq!(alter(&mut image, resource(TOPIC, "t"), set()), ErrorCode::None);
+}
+
+#[test]
 fn replacing_returns_the_rest_to_its_default() {
     let mut image = image();
     let replace = |all: &[(&str, Option<&str>)]| {
