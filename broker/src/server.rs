@@ -27,8 +27,8 @@ use crate::api::Context;
 use crate::api::forward::ForwardHandler;
 use crate::config::{BrokerConfig, Endpoint, NamedListener};
 use crate::controller::{
-    BrokerEndpoint, CONSUMER_OFFSETS, Controller, MetadataImage, NotLeader, OpenController,
-    QuorumError, QuorumPeers, RegisterBrokerError,
+    BrokerEndpoint, CONSUMER_OFFSETS, Controller, ControllerCollector, MetadataImage, NotLeader,
+    OpenController, QuorumError, QuorumPeers, RegisterBrokerError,
 };
 use crate::fetch_session::{FetchSessionCollector, FetchSessions};
 use crate::group::{Groups, LedPartition};
@@ -295,6 +295,7 @@ impl Broker {
             complaints: Arc::default(),
             alive,
         };
+        metrics.register(Box::new(ControllerCollector::new(ctx.controller.clone())));
         metrics.register(Box::new(PartitionCollector::new(&ctx.partitions)));
         metrics.register(Box::new(accepting.collector()));
         let clock = &seams.clock;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Seams;
@@ -22,6 +21,7 @@ use super::decision::Decision;
 use super::delete_topics::{DeleteTopicError, TopicReference, delete_topics};
 use super::elections::{ElectionType, TopicElections, elect_leaders};
 use super::image::MetadataImage;
+use super::leaderships::ElectionCounts;
 use super::producer_ids::ProducerIdBlock;
 use super::quorum::{
     ChangeVotersError, Directory, NotLeader, OpenQuorum, Published, Quorum, QuorumError,
@@ -50,7 +50,7 @@ pub struct Controller {
     published: Arc<Published>,
     questions: mpsc::Sender<Box<dyn Question>>,
     producer_ids: Arc<Mutex<ProducerIdBlock>>,
-    unclean_elections: Arc<AtomicU64>,
+    elections: Arc<ElectionCounts>,
 }
 
 impl fmt::Debug for Controller {
@@ -119,13 +119,13 @@ impl OpenController {
         let timeout = Duration::from_millis(config.replication.session_timeout_ms);
         let sessions = Arc::new(Mutex::new(BrokerSessions::new(timeout)));
         let (questions, asked) = mpsc::channel(QUEUE_SIZE);
-        let unclean_elections = Arc::<AtomicU64>::default();
+        let elections = Arc::<ElectionCounts>::default();
         let decider = Decider::new(
             Arc::clone(&quorum),
             Arc::clone(&seams.clock),
             Arc::clone(&config),
             Arc::clone(&sessions),
-            Arc::clone(&unclean_elections),
+            Arc::clone(&elections),
         );
         drop(seams.spawn.spawn("controller", Box::pin(decider.run(asked))));
         let controller = Controller {
@@ -137,7 +137,7 @@ impl OpenController {
             quorum,
             questions,
             producer_ids: Arc::default(),
-            unclean_elections,
+            elections,
         };
         controller.wait_for_cluster().await?;
         Ok(controller)
@@ -410,11 +410,17 @@ impl Controller {
         .await
     }
 
+    /// How many leaders this broker, as the one that decides, has elected.
+    #[must_use]
+    pub fn elections(&self) -> u64 {
+        self.elections.clean() + self.elections.unclean()
+    }
+
     /// How many leaders this broker, as the one that decides, has elected that need not have every
     /// acknowledged record.
     #[must_use]
     pub fn unclean_elections(&self) -> u64 {
-        self.unclean_elections.load(Ordering::Relaxed)
+        self.elections.unclean()
     }
 
     /// A producer id that nobody has had.

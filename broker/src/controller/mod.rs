@@ -8,6 +8,7 @@ mod alter_partitions;
 mod assignment;
 mod balance;
 mod brokers;
+mod collector;
 mod configs;
 mod control;
 mod create_partitions;
@@ -18,6 +19,7 @@ mod elections;
 mod handle;
 mod heartbeats;
 mod image;
+mod leaderships;
 mod partition_change;
 mod placement;
 mod producer_ids;
@@ -38,6 +40,7 @@ mod tests;
 
 pub use assignment::AssignmentError;
 pub use brokers::{BrokerRegistration, RegisterBrokerError, UnregisterBrokerError};
+pub(crate) use collector::ControllerCollector;
 pub use configs::{AlterConfigError, Alteration, ResourceName, Step, TopicConfigError};
 pub use control::{
     AllocateProducerIdsError, AlterPartitionError, AlterPartitions, BrokerHeartbeat, Control,

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Clock;
@@ -15,13 +14,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::balance::{balance_leaders, finish_undone};
 use super::brokers::fence_broker;
 use super::decision::{Decision, entries};
-use super::elections::is_unclean;
 use super::image::{BrokerImage, MetadataImage};
+use super::leaderships::{ElectionCounts, LeadershipChanges};
 use super::quorum::{NotLeader, Pending, Quorum};
 use super::records::MetadataRecord;
 use super::sessions::BrokerSessions;
@@ -96,7 +95,7 @@ pub(super) struct Decider {
     sessions: Arc<Mutex<BrokerSessions>>,
     /// The term that the sessions are of.
     sessions_term: Option<u64>,
-    unclean_elections: Arc<AtomicU64>,
+    elections: Arc<ElectionCounts>,
     /// When leaders are looked at next.
     balance_at: Duration,
     /// The brokers that had been heard of at the last tick.
@@ -123,7 +122,7 @@ impl Decider {
         clock: Arc<dyn Clock>,
         config: Arc<BrokerConfig>,
         sessions: Arc<Mutex<BrokerSessions>>,
-        unclean_elections: Arc<AtomicU64>,
+        elections: Arc<ElectionCounts>,
     ) -> Self {
         let snapshot_rule = SnapshotRule {
             bytes: config.replication.snapshot_bytes,
@@ -133,7 +132,7 @@ impl Decider {
             config,
             sessions,
             sessions_term: None,
-            unclean_elections,
+            elections,
             balance_at: Duration::ZERO,
             heard: BTreeSet::new(),
             snapshot_size: 0,
@@ -259,16 +258,14 @@ impl Decider {
     /// Applies what was decided to the image ahead of the log, and sends it on its way.
     async fn append(&mut self, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
         let ahead = self.ahead.as_mut().ok_or(NotLeader)?;
+        let mut leaderships = LeadershipChanges::default();
         for record in &records {
-            if let MetadataRecord::PartitionChange(change) = record
-                && is_unclean(&ahead.image, change)
-            {
-                let (topic, partition) = (change.topic_id, change.partition_index);
-                warn!(%topic, partition, leader = ?change.leader, "an unclean election: records may be lost");
-                self.unclean_elections.fetch_add(1, Ordering::Relaxed);
+            if let MetadataRecord::PartitionChange(change) = record {
+                leaderships.add(&ahead.image, change);
             }
             ahead.image.replay(record).expect("a decision fits the image it was made on");
         }
+        leaderships.report(&self.elections);
         let mut latest = Err(NotLeader);
         for entry in entries(records) {
             latest = self.quorum.append(entry).await;
