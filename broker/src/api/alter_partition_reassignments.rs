@@ -85,7 +85,7 @@ fn answer(
         let partitions = partitions.collect();
         responses.push(ReassignableTopicResponse { name: topic.name.clone(), partitions });
     }
-    AlterPartitionReassignmentsResponse { responses, ..Default::default() }
+    AlterPartitionReassignmentsResponse { responses, error_message: None, ..Default::default() }
 }
 
 #[cfg(test)]
@@ -133,6 +133,7 @@ mod tests {
             response.responses[1].partitions.iter().map(|p| p.error_message.as_deref()).collect();
         assert_eq!(messages, [None, Some("Unable to find a topic named b.")]);
         assert_eq!(response.responses[0].partitions[0].error_message, None);
+        assert_eq!((response.error_code, response.error_message), (0, None));
     }
 
     #[test]

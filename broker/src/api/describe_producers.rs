@@ -28,7 +28,8 @@ pub(super) async fn handle(
 }
 
 fn describe(ctx: &Context, topic: &str, partition_index: i32) -> PartitionResponse {
-    let partition = match ctx.partitions.find(topic, partition_index) {
+    // Whoever follows remembers them as well.
+    let partition = match ctx.partitions.find_replica(topic, partition_index) {
         Ok(partition) => partition,
         Err(error) => {
             return PartitionResponse {

@@ -42,7 +42,7 @@ fn unknown_election(code: i8, topics: Vec<(String, Vec<i32>)>) -> ElectLeadersRe
     let result = |partition_id| PartitionResult {
         partition_id,
         error_code: error.code(),
-        error_message: Some(format!("there is no election type {code}")),
+        error_message: Some(format!("Unknown election type {code}")),
     };
     let topic_result = |(topic, partitions): (String, Vec<i32>)| ReplicaElectionResult {
         topic,

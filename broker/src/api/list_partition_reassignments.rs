@@ -25,7 +25,7 @@ pub(super) async fn handle(
             .filter_map(|asked| named_moves(&image, &asked.name, &asked.partition_indexes))
             .collect(),
     };
-    ListPartitionReassignmentsResponse { topics, ..Default::default() }
+    ListPartitionReassignmentsResponse { topics, error_message: None, ..Default::default() }
 }
 
 /// The moves of the partitions that are asked for; as in Kafka, what does not exist does not move.

@@ -39,17 +39,17 @@ pub enum AssignmentError {
     },
     /// Only places that are out of service.
     #[error(
-        "All brokers specified in the manual partition assignment {} are fenced or in controlled \
-         shutdown.", shown(.brokers)
+        "All brokers specified in the manual partition assignment for partition {partition} are \
+         fenced or in controlled shutdown."
     )]
     NobodyActive {
-        /// The places.
-        brokers: Vec<i32>,
+        /// The partition.
+        partition: i32,
     },
     /// Partitions with different numbers of replicas.
     #[error(
-        "The manual partition assignment includes a partition with {count} replica(s), but others \
-         have {expected}."
+        "The manual partition assignment includes a partition with {count} replica(s), but this is \
+         not consistent with previous partitions, which have {expected} replica(s)."
     )]
     Uneven {
         /// The replicas of this partition.
@@ -59,7 +59,7 @@ pub enum AssignmentError {
     },
     /// Not as many places as new partitions.
     #[error(
-        "Attempted to add {added} additional partition(s), but {given} assignment(s) were \
+        "Attempted to add {added} additional partition(s), but only {given} assignment(s) were \
          specified."
     )]
     Count {
@@ -73,6 +73,7 @@ pub enum AssignmentError {
 /// Checks the places of a new partition: brokers that can take it, as many as for the others.
 pub(super) fn check_assignment(
     image: &MetadataImage,
+    partition: i32,
     brokers: &[i32],
     expected: usize,
 ) -> Result<Vec<i32>, AssignmentError> {
@@ -81,7 +82,7 @@ pub(super) fn check_assignment(
         return Err(AssignmentError::Uneven { count: brokers.len(), expected });
     }
     if !replicas.iter().any(|id| image.is_active(*id)) {
-        return Err(AssignmentError::NobodyActive { brokers: replicas });
+        return Err(AssignmentError::NobodyActive { partition });
     }
     Ok(replicas)
 }
@@ -104,11 +105,6 @@ pub(super) fn check_replicas(
         }
     }
     Ok(brokers.to_vec())
-}
-
-fn shown(brokers: &[i32]) -> String {
-    let brokers: Vec<String> = brokers.iter().map(i32::to_string).collect();
-    format!("[{}]", brokers.join(", "))
 }
 
 /// How often each name stands in a request.

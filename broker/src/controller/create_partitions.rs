@@ -127,9 +127,9 @@ fn add_partitions(
         Some(given) if given.len() != added => {
             return Err(AssignmentError::Count { added, given: given.len() }.into());
         }
-        Some(given) => given
-            .iter()
-            .map(|assignment| check_assignment(image, &assignment.broker_ids, width))
+        Some(given) => (i32::try_from(count).unwrap_or(i32::MAX)..)
+            .zip(given)
+            .map(|(index, given)| check_assignment(image, index, &given.broker_ids, width))
             .collect::<Result<_, _>>()?,
         None => {
             // Goes on where the existing leaders end, so that the whole topic stays even.

@@ -61,7 +61,7 @@ pub enum CreateTopicError {
     #[error("Duplicate topic name.")]
     Twice,
     /// The number of partitions makes no sense.
-    #[error("The number of partitions must be larger than 0, or -1 for the default.")]
+    #[error("Number of partitions was set to an invalid non-positive value.")]
     Partitions,
     /// The request asks for too much at once.
     #[error("Excessively large number of partitions per request.")]
@@ -239,8 +239,8 @@ fn place_by_hand(
     }
     let width = placed.values().next().map_or(0, |brokers| brokers.len());
     placed
-        .into_values()
-        .map(|brokers| check_assignment(image, brokers, width).map_err(Into::into))
+        .into_iter()
+        .map(|(index, brokers)| check_assignment(image, index, brokers, width).map_err(Into::into))
         .collect()
 }
 

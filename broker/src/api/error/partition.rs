@@ -198,10 +198,8 @@ pub(crate) fn has_reached_log(error: &AppendError) -> bool {
                 | ValidationError::NoBatch
                 | ValidationError::SeveralBatches
         ),
-        AppendError::Log(_) => true,
-        AppendError::NotLeader
-        | AppendError::StorageFailed
-        | AppendError::NotEnoughReplicas { .. } => false,
+        AppendError::Log(_) | AppendError::NotEnoughReplicas { .. } => true,
+        AppendError::NotLeader | AppendError::StorageFailed => false,
     }
 }
 
