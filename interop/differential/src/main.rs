@@ -4,8 +4,10 @@
 //! every served API and version, with sensible and wrong arguments. What may differ (ids, addresses,
 //! wording of messages) is masked where the operation is written, with the reason beside it.
 //!
-//! The brokers need node id 1, one log directory, and nobody else talking to them.
+//! The brokers need node id 1, one log directory, and nobody else talking to them. With three addresses for
+//! each, two clusters are compared instead, by a fixed course.
 
+mod cluster;
 mod line;
 mod ops;
 mod pair;
@@ -18,18 +20,22 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
+use crate::cluster::Clusters;
 use crate::pair::Pair;
 use crate::random::Random;
 
 /// Compares the answers of two brokers.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The broker under test, HOST:PORT.
-    #[arg(long)]
-    flumen: String,
-    /// The broker that is right by definition, HOST:PORT.
-    #[arg(long)]
-    kafka: String,
+    /// The broker under test, HOST:PORT; or the three of a cluster.
+    #[arg(long, value_delimiter = ',', required = true)]
+    flumen: Vec<String>,
+    /// The broker that is right by definition, HOST:PORT; or the three of a cluster.
+    #[arg(long, value_delimiter = ',', required = true)]
+    kafka: Vec<String>,
+    /// The process ids of the third broker of each cluster, which are killed on the way.
+    #[arg(long, value_delimiter = ',')]
+    third: Vec<i32>,
     /// Gives the sequence of requests.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -47,11 +53,17 @@ struct Arguments {
 #[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let mut pair = Pair::connect(&arguments.flumen, &arguments.kafka, arguments.trace)?;
-    let mut random = Random::new(arguments.seed);
-    let played = play(&arguments, &mut pair, &mut random);
-    let report = pair.into_report();
-    println!("seed {}: {report}", arguments.seed);
+    let Arguments { flumen, kafka, third, seed, trace, .. } = &arguments;
+    let (report, played) = if let ([flumen], [kafka]) = (flumen.as_slice(), kafka.as_slice()) {
+        let mut pair = Pair::connect(flumen, kafka, *trace)?;
+        let played = play(&arguments, &mut pair, &mut Random::new(*seed));
+        (pair.into_report(), played)
+    } else {
+        let mut clusters = Clusters::connect(flumen, kafka, third, *trace)?;
+        let played = clusters.play();
+        (clusters.into_report(), played)
+    };
+    println!("seed {seed}: {report}");
     played?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,5 +1,7 @@
 //! The two brokers together: asks both, compares, and remembers what differed.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use bytes::Bytes;
 use flumen_protocol::{FrameWriter, Request};
@@ -7,6 +9,12 @@ use flumen_protocol::{FrameWriter, Request};
 use crate::line::Outcome;
 use crate::report::{Difference, Report};
 use crate::side::Side;
+
+/// How often it is looked whether a change is everywhere, for twenty seconds.
+const SETTLE_LOOKS: u32 = 400;
+
+/// Between two looks.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Pair {
@@ -61,6 +69,27 @@ impl Pair {
         let kafka = self.kafka.line.call(&to_kafka, version)?;
         let flumen = self.flumen.line.call(&to_flumen, version)?;
         Ok(self.compare(&to_kafka, version, flumen, kafka, mask))
+    }
+
+    /// Asks until what is to become so is so on both sides, and then compares; after a while it compares
+    /// what there is.
+    pub(crate) fn settle<R: Request + Clone>(
+        &mut self,
+        version: i16,
+        request: &R,
+        holds: impl Fn(&R::Response) -> bool,
+        mask: impl Fn(&mut R::Response),
+    ) -> Result<()> {
+        for side in self.sides() {
+            for _ in 0..SETTLE_LOOKS {
+                match side.line.call(request, version)? {
+                    Outcome::Answer(answer) if holds(&answer) => break,
+                    _ => std::thread::sleep(SETTLE_INTERVAL),
+                }
+            }
+        }
+        self.ask(version, |_| request.clone(), mask)?;
+        Ok(())
     }
 
     /// Sends a request on the second connections, for an answer that others have to bring about.

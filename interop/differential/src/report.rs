@@ -86,6 +86,16 @@ impl Report {
         self.covered.insert((api.key(), version));
     }
 
+    /// Both reports as one.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.requests += other.requests;
+        self.covered.extend(other.covered);
+        for (kind, (count, difference)) in other.differences {
+            self.differences.entry(kind).or_insert((0, difference)).0 += count;
+        }
+        self
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.differences.is_empty()
     }
