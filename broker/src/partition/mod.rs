@@ -2,8 +2,9 @@
 //!
 //! [`Partition`] joins a log (`flumen-storage`), the rules of a leader and of a follower (`leader`
 //! and `follower`, pure) and those who wait (`waiters`). `role` says when it is which, `replica` is
-//! a follower's side of replication, `fetcher` the tasks that do it. [`Partitions`] holds them by name and id, and `reconcile` (pure) says what
-//! must change when the cluster's metadata does. Tasks and timers are in `runtime`.
+//! a follower's side of replication, `fetcher` the tasks that do it. [`Partitions`] holds them by
+//! name and id, and `reconcile` (pure) says what must change when the cluster's metadata does. Tasks
+//! and timers are in `runtime`.
 //!
 //! Lock order: recovery points, log, role, waiters; the log's flush progress comes last and alone. No
 //! lock is held across an await.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flumen_client::connection::{Call, Connection, ConnectionError, ConnectionOptions, Seams};
-use flumen_client::retry::BackoffConfig;
+use flumen_client::connection::{
+    BackoffConfig, Call, Connection, ConnectionError, ConnectionOptions, Seams,
+};
 use flumen_protocol::messages::envelope::EnvelopeRequest;
 use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
 use parking_lot::Mutex;

@@ -20,3 +20,6 @@ pub use handle::{AsRequest, Call, Connection, ConnectionOptions, Pending};
 pub use seams::{
     BoxFuture, Clock, Listener, Net, ReadHalf, Rng, Seams, Spawn, TaskHandle, Transport, WriteHalf,
 };
+
+/// Of the options: whoever makes connections chooses the pauses between attempts.
+pub use crate::retry::BackoffConfig;
