@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flumen_client::connection::BoxFuture;
+use tracing::warn;
 
 use super::alter_partitions::alter_partitions;
 use super::brokers::{
@@ -89,7 +90,7 @@ impl Controller {
     ) -> Result<Result<(), UnregisterBrokerError>, NotLeader> {
         let (config, sessions) = (Arc::clone(&self.config), Arc::clone(&self.sessions));
         let now = self.seams.clock.monotonic();
-        self.ask(move |image| {
+        let removed = self.ask(move |image| {
             let mut sessions = sessions.lock();
             let registered = image.broker(broker_id);
             let is_alive =
@@ -101,8 +102,15 @@ impl Controller {
                 sessions.on_gone(broker_id);
             }
             decision
-        })
-        .await
+        });
+        let removed = removed.await?;
+        if removed.is_ok()
+            && let Err(error) = self.forget_member(broker_id).await
+        {
+            // It costs an attempt to reach it now and then, until it is removed once more.
+            warn!(broker_id, %error, "the metadata quorum still counts with a removed broker");
+        }
+        Ok(removed)
     }
 
     fn heard(&self) -> BTreeSet<i32> {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flumen_protocol::Uuid;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Raft, ServerState};
@@ -120,7 +121,8 @@ pub(super) async fn join(
         (membership, if leads { None } else { Some(metrics.current_leader) })
     };
     if let Some(leader) = leader {
-        return Response::Join(Joined::NotLeader(leader));
+        let named = leader.and_then(|id| Some((id, membership.get_node(&id)?.addr.clone())));
+        return Response::Join(Joined::NotLeader(named));
     }
     let is_registered = published.image().broker(super::node(joining.node_id)).is_some();
     match admit(&membership, &joining, is_registered) {
@@ -149,6 +151,7 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
     let Some(raft) = service.raft() else { return };
     let mut asked = 0_usize;
     let mut looks_left = 0_usize;
+    let mut is_told = false;
     loop {
         let (named, votes, leader) = {
             let metrics = raft.metrics();
@@ -176,6 +179,14 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
         } else if named.is_none_or(|member| member.addr != service.addr()) {
             if introduce(&service, leader, asked).await == Some(Joined::VoteWithheld) {
                 looks_left = LOOKS_WITHHELD;
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(
+                        directory = %Uuid::from_bytes(directory.0),
+                        "this broker votes on metadata and has lost its log: it only follows until \
+                         `flumen cluster quorum remove {node_id}` and `add {node_id}`",
+                        node_id = service.node_id()
+                    );
+                }
             }
             asked += 1;
         }
@@ -222,13 +233,12 @@ async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) ->
     // Once to whoever is known, and once to whom that one names.
     for _ in 0..2 {
         let lane = QuorumLane::Question;
-        let leader = match ask(service.transport(), &to, lane, &request, JOIN_TIMEOUT).await {
+        let (id, addr) = match ask(service.transport(), &to, lane, &request, JOIN_TIMEOUT).await {
             Ok(Response::Join(Joined::NotLeader(leader))) => leader?,
             Ok(Response::Join(joined)) => return Some(joined),
             _ => return None,
         };
-        let (id, addr) = voters.iter().find(|(id, _)| *id == leader)?;
-        to = QuorumAddress { node_id: super::node(*id), addr: addr.clone() };
+        to = QuorumAddress { node_id: super::node(id), addr };
     }
     None
 }

@@ -29,6 +29,9 @@ use super::{membership, runtime, snapshot};
 /// How long it may take a machine to say that nobody listens.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// The largest snapshot that is taken in, which is held in memory until it is whole.
+const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
+
 /// No member has this id. A transfer of the leadership to it ends the old leader's lease here, and
 /// nobody stands because of it.
 const NOBODY: u64 = u64::MAX;
@@ -229,7 +232,8 @@ impl QuorumService {
         size: u64,
         chunk: &Bytes,
     ) -> io::Result<Response> {
-        if chunk.len() > CHUNK_BYTES || chunk.len() as u64 > size {
+        let fits = offset.checked_add(chunk.len() as u64).is_some_and(|end| end <= size);
+        if chunk.len() > CHUNK_BYTES || !fits || size > SNAPSHOT_BYTES_MAX {
             return Err(invalid("a piece of a snapshot is larger than it can be"));
         }
         let whole = {

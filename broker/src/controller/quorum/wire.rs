@@ -105,8 +105,9 @@ pub(super) enum Joined {
     Done,
     /// It is a voter whose log was lost. It may follow, and vote when it was removed and added.
     VoteWithheld,
-    /// Another one leads, if anybody does.
-    NotLeader(Option<u64>),
+    /// Another one leads, if anybody does; with its peer listener, for it need not be among the voters
+    /// that a broker was started with.
+    NotLeader(Option<(u64, String)>),
 }
 
 /// Writes a message out.
@@ -269,7 +270,7 @@ mod tests {
             Response::Append(Appended::UpTo(Some((1, 2)))),
             Response::Vote { vote: (1, 2, false), last: None, is_granted: true },
             Response::Standing(standing),
-            Response::Join(Joined::NotLeader(Some(3))),
+            Response::Join(Joined::NotLeader(Some((3, "n3:1".to_owned())))),
             Response::NotReady,
         ] {
             assert_eq!(decode::<Response>(&encode(&response)).unwrap(), response);

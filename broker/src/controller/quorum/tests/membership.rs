@@ -5,6 +5,7 @@ use std::time::Duration;
 use openraft::async_runtime::WatchReceiver;
 
 use super::super::ChangeVotersError;
+use super::super::wire::{self, Request};
 use super::cluster::Cluster;
 
 /// A cluster of three in which `a` was committed by the leader and one follower only: the leader, that
@@ -128,6 +129,23 @@ async fn a_broker_joins_votes_and_goes() {
     assert!(matches!(elsewhere, Err(ChangeVotersError::NotLeader(_))), "{elsewhere:?}");
 }
 
+/// The settings of a broker name the voters there were when it was started; meanwhile there are others.
+#[tokio::test(start_paused = true)]
+async fn a_broker_finds_a_leader_that_its_settings_do_not_name() {
+    let mut cluster = Cluster::running(3, 25).await;
+    cluster.start(4);
+    cluster.write("a").await;
+    cluster.until("it follows", |cluster| cluster.has(4, "a")).await;
+    let leader = cluster.leader().await;
+    let quorum = cluster.quorum(leader).unwrap();
+    quorum.add_voter(4, None, None).await.unwrap();
+    quorum.raft.trigger().transfer_leader(4).await.unwrap();
+    drop(quorum);
+    cluster.until("the new voter leads", |cluster| cluster.leads() == Some(4)).await;
+    cluster.start(5);
+    cluster.until("it follows", |cluster| cluster.has(5, "a")).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_removed_lets_another_lead() {
     let cluster = Cluster::running(3, 23).await;
@@ -166,4 +184,23 @@ async fn a_broker_that_joins_late_catches_up_from_a_snapshot() {
     cluster
         .until("it has all again", |cluster| cluster.has(4, "a49") && cluster.has(4, "after"))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_of_a_snapshot_that_cannot_be_are_refused() {
+    let cluster = Cluster::running(3, 26).await;
+    let leader = cluster.leader().await;
+    let follower = leader % 3 + 1;
+    let sender = u64::try_from(leader).unwrap();
+    let take = async |offset, size| {
+        let vote = (1, sender, true);
+        let request = Request::Snapshot { vote, offset, size, chunk: vec![7; 4].into() };
+        let service = cluster.quorum(follower).unwrap().service.clone();
+        service.handle(leader, wire::encode(&request)).await.is_ok()
+    };
+    assert!(take(0, 10).await);
+    assert!(!take(8, 10).await, "it goes beyond the end");
+    assert!(!take(u64::MAX, u64::MAX).await);
+    assert!(!take(0, 1 << 40).await, "it would fill the memory");
+    assert!(take(4, 10).await, "what was refused changes nothing");
 }
