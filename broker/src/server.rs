@@ -43,7 +43,8 @@ use crate::partition::{
     Proposer, run_in_sync,
 };
 use crate::peer::{
-    ControlHandler, ControlRoute, PeerAcceptor, PeerClient, PeerKind, PeerServices, ReplicaRoute,
+    ControlHandler, ControlRoute, PeerAcceptor, PeerClient, PeerKind, PeerLimits, PeerServices,
+    ReplicaRoute,
 };
 
 /// How long a stop waits for connections, which give up by themselves a little earlier.
@@ -193,11 +194,12 @@ impl Broker {
         let opened = OpenController::open(Arc::clone(&config), vfs, seams.clone(), reach)?;
         services.register(PeerKind::Quorum, Arc::clone(opened.service()) as _);
         if let Some(listener) = peer_listener {
-            let accepting = PeerAcceptor {
-                services: services.clone(),
-                seams: seams.clone(),
-                stop: stopping.clone(),
-            };
+            let accepting = PeerAcceptor::new(
+                services.clone(),
+                seams.clone(),
+                stopping.clone(),
+                PeerLimits::default(),
+            );
             let accepting = Box::pin(accepting.run(listener));
             tasks.push(seams.spawn.spawn("peer accept", accepting));
         }

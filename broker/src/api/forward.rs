@@ -24,12 +24,12 @@ use tokio::time::sleep;
 use super::{Call, Context, Reply, create_topics, is_decided_by_leader, start};
 use crate::clock::within;
 use crate::controller::NotLeader;
-use crate::peer::{Lane, PeerFault, PeerHandler, PeerKind};
+use crate::peer::{NotForwarded, PeerFault, PeerHandler};
 
-/// How long a request waits for a leader.
+/// How long a request waits for a leader that answers.
 const LEADER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long the leader may take to answer.
+/// How long a request may take in all, whoever leads meanwhile.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long this broker waits for the metadata that an answer rests on.
@@ -66,19 +66,23 @@ async fn pass_on(ctx: &Context, call: &Call, body: &Bytes) -> Option<Bytes> {
         peer: call.peer,
     };
     let message = encode(&head, body);
-    let deadline = ctx.seams.clock.monotonic() + LEADER_TIME_MAX;
+    let mut now = ctx.seams.clock.monotonic();
+    let end = now + ANSWER_TIME_MAX;
+    let mut end_without_leader = now + LEADER_TIME_MAX;
     let mut answer = loop {
         if ctx.controller.is_leader() {
             return None;
         }
-        let asked =
-            ctx.control.ask_leader(Lane::Forward, PeerKind::Forward, &message, ANSWER_TIME_MAX);
-        if let Ok(answer) = asked.await {
-            break answer;
-        }
+        let asked = ctx.control.forward(&message, end.saturating_sub(now)).await;
+        now = ctx.seams.clock.monotonic();
         // An election may be under way, or this broker has not heard of its outcome. What was decided
         // and not answered is decided twice then, as in Kafka: the second time finds it done.
-        if ctx.seams.clock.monotonic() >= deadline {
+        match asked {
+            Ok(answer) => break answer,
+            Err(NotForwarded::Superseded) => end_without_leader = now + LEADER_TIME_MAX,
+            Err(NotForwarded::NoLeader) => {}
+        }
+        if now >= end.min(end_without_leader) {
             return None;
         }
         sleep(PAUSE).await;

@@ -121,8 +121,8 @@ impl Acceptor {
 }
 
 /// Says so when a connection's task ends in a panic, which tokio would keep to itself.
-struct PanicGuard {
-    peer: SocketAddr,
+pub(crate) struct PanicGuard {
+    pub(crate) peer: SocketAddr,
 }
 
 impl Drop for PanicGuard {

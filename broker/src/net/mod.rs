@@ -17,6 +17,6 @@ mod output;
 mod patience;
 
 pub(crate) use admission::Admission;
-pub(crate) use listener::Acceptor;
+pub(crate) use listener::{Acceptor, PanicGuard};
 pub(crate) use memory::RequestMemory;
 pub(crate) use output::Output;

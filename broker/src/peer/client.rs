@@ -12,11 +12,14 @@ use flumen_client::connection::{
 };
 use flumen_protocol::messages::envelope::EnvelopeRequest;
 use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
+use flumen_protocol::{ErrorCode, Request};
 use parking_lot::Mutex;
 use tokio::time::sleep;
+use tracing::{info, warn};
 
 use super::Lane;
 use super::message::{self, Head, PeerFault, PeerKind};
+use super::reach::{News, Reach};
 use super::service::PEER_FRAME_BYTES_MAX;
 
 /// A broker that comes back is to be found at once.
@@ -61,7 +64,9 @@ struct Shared {
     seams: Seams,
     /// Known once this broker has metadata.
     cluster_id: Mutex<Option<String>>,
-    connections: Mutex<BTreeMap<(PeerAddress, Lane), Connection>>,
+    /// One for each purpose, to where the broker was last said to be.
+    connections: Mutex<BTreeMap<(i32, Lane), Connection>>,
+    reach: Mutex<Reach>,
 }
 
 impl fmt::Debug for PeerClient {
@@ -72,8 +77,8 @@ impl fmt::Debug for PeerClient {
 
 impl PeerClient {
     pub(crate) fn new(node_id: i32, seams: Seams) -> Self {
-        let (cluster_id, connections) = (Mutex::default(), Mutex::default());
-        Self { shared: Arc::new(Shared { node_id, seams, cluster_id, connections }) }
+        let (cluster_id, connections, reach) = Default::default();
+        Self { shared: Arc::new(Shared { node_id, seams, cluster_id, connections, reach }) }
     }
 
     /// Names the cluster in all messages from now on.
@@ -97,11 +102,49 @@ impl PeerClient {
             request_principal: None,
             client_host_address: Bytes::new(),
         };
+        let response = self.send(to, lane, &request, timeout).await?;
+        let answer = message::decode_answer(response.response_data.unwrap_or_default());
+        match answer {
+            Err(fault @ (PeerFault::OtherNode | PeerFault::OtherCluster)) => {
+                self.on_failure(to, &fault);
+            }
+            _ => self.on_answer(to),
+        }
+        Ok(answer?)
+    }
+
+    async fn send<R: Request + Sync>(
+        &self,
+        to: &PeerAddress,
+        lane: Lane,
+        request: &R,
+        timeout: Duration,
+    ) -> Result<R::Response, PeerError> {
         let connection = self.connection(to, lane);
-        let sent = connection.send(&request, Call::timeout(timeout));
+        let sent = connection.send(request, Call::timeout(timeout));
         let response = crate::clock::within(timeout, sent).await.ok_or(PeerError::TimedOut)?;
-        let answer = response.map_err(failure)?.response_data.unwrap_or_default();
-        Ok(message::decode_answer(answer)?)
+        if let Err(ConnectionError::Connect { source, .. }) = &response {
+            // Other failures are those of one connection; whether the broker can be reached shows
+            // when the next is made.
+            self.on_failure(to, source);
+        }
+        response.map_err(failure)
+    }
+
+    fn on_failure(&self, to: &PeerAddress, reason: &dyn fmt::Display) {
+        let PeerAddress { node_id, address } = to;
+        let now = self.shared.seams.clock.monotonic();
+        if self.shared.reach.lock().on_failure(*node_id, now).is_some() {
+            warn!(node_id, address, %reason, "a broker cannot be reached");
+        }
+    }
+
+    fn on_answer(&self, to: &PeerAddress) {
+        let PeerAddress { node_id, address } = to;
+        let now = self.shared.seams.clock.monotonic();
+        if let Some(News::Back(after)) = self.shared.reach.lock().on_answer(*node_id, now) {
+            info!(node_id, address, ?after, "a broker can be reached again");
+        }
     }
 
     /// Whether nobody listens there any more. A broker that does not answer may be there all the same.
@@ -125,29 +168,44 @@ impl PeerClient {
         &self,
         to: &PeerAddress,
         lane: u8,
-        request: &FetchRequest,
+        request: FetchRequest,
         timeout: Duration,
     ) -> Result<FetchResponse, PeerError> {
-        let connection = self.connection(to, Lane::Fetch(lane));
-        let sent = connection.send(request, Call::timeout(timeout));
-        let response = crate::clock::within(timeout, sent).await.ok_or(PeerError::TimedOut)?;
-        response.map_err(failure)
+        let cluster_id = self.shared.cluster_id.lock().clone();
+        let request = FetchRequest { cluster_id, ..request };
+        let response = self.send(to, Lane::Fetch(lane), &request, timeout).await?;
+        if response.error_code == ErrorCode::InconsistentClusterId.code() {
+            self.on_failure(to, &PeerFault::OtherCluster);
+            return Err(PeerFault::OtherCluster.into());
+        }
+        self.on_answer(to);
+        Ok(response)
     }
 
     fn connection(&self, to: &PeerAddress, lane: Lane) -> Connection {
         let mut connections = self.shared.connections.lock();
-        let connection = connections.entry((to.clone(), lane)).or_insert_with(|| {
-            let options = ConnectionOptions {
-                client_id: Some(format!("flumen-broker-{}", self.shared.node_id)),
-                connect_timeout: Duration::from_secs(1),
-                request_timeout: Duration::from_secs(5),
-                in_flight_max: 64,
-                reconnect_backoff: BackoffConfig { initial: RECONNECT_PAUSE, max: RECONNECT_PAUSE },
-                receive_bytes_max: PEER_FRAME_BYTES_MAX,
-            };
-            Connection::new(&to.address, options, &self.shared.seams)
-        });
-        connection.clone()
+        let known = connections.get(&(to.node_id, lane));
+        if let Some(connection) = known.filter(|known| known.address() == to.address) {
+            return connection.clone();
+        }
+        // The one to where the broker was before ends with its last answer.
+        let options = ConnectionOptions {
+            client_id: Some(format!("flumen-broker-{}", self.shared.node_id)),
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(5),
+            in_flight_max: 64,
+            reconnect_backoff: BackoffConfig { initial: RECONNECT_PAUSE, max: RECONNECT_PAUSE },
+            receive_bytes_max: PEER_FRAME_BYTES_MAX,
+        };
+        let connection = Connection::new(&to.address, options, &self.shared.seams);
+        connections.insert((to.node_id, lane), connection.clone());
+        connection
+    }
+
+    /// How many connections there are, used or not.
+    #[cfg(test)]
+    pub(super) fn connection_count(&self) -> usize {
+        self.shared.connections.lock().len()
     }
 }
 

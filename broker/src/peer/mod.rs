@@ -3,7 +3,7 @@
 //! The framing and the headers are those of Kafka's protocol, with three requests: `ApiVersions`, by
 //! which every connection begins, `Fetch`, by which followers replicate, and `Envelope`, which carries
 //! a [`message`] of one of the kinds below. `client` asks, `service` answers, `listener` accepts.
-//! `control` is the way to the controller, wherever it is.
+//! `control` is the way to the controller, wherever it is; `reach` (pure) what an operator is told.
 //!
 //! A connection is for one [`Lane`]: answers leave in order, and a vote must not wait for a fetch.
 //!
@@ -15,6 +15,7 @@ mod control;
 mod listener;
 mod message;
 mod quorum;
+mod reach;
 mod replication;
 mod service;
 #[cfg(test)]
@@ -23,8 +24,8 @@ mod tests;
 use crate::controller::QuorumLane;
 
 pub(crate) use client::{PeerAddress, PeerClient, PeerError};
-pub(crate) use control::{ControlHandler, ControlRoute};
-pub(crate) use listener::PeerAcceptor;
+pub(crate) use control::{ControlHandler, ControlRoute, NotForwarded};
+pub(crate) use listener::{PeerAcceptor, PeerLimits};
 pub(crate) use message::{PeerFault, PeerKind};
 pub(crate) use replication::ReplicaRoute;
 pub(crate) use service::{PeerHandler, PeerServices};
@@ -38,8 +39,8 @@ pub(crate) enum Lane {
     Probe,
     /// Questions to the controller.
     Control,
-    /// Requests of clients that the controller has to answer.
-    Forward,
+    /// Requests of clients that the controller has to answer; several may be under way.
+    Forward(u8),
     /// Replication; several may be under way.
     Fetch(u8),
 }

@@ -35,7 +35,7 @@ impl ReplicaTransport for ReplicaRoute {
         let peers = self.peers.clone();
         Box::pin(async move {
             let to = PeerAddress { node_id: leader, address: address? };
-            let fetched = peers.fetch(&to, lane, &request, time).await;
+            let fetched = peers.fetch(&to, lane, request, time).await;
             fetched.inspect_err(|error| debug!(leader, %error, "a fetch failed")).ok()
         })
     }

@@ -137,7 +137,7 @@ impl PeerServices {
             }
             Some(ApiKey::Fetch) => {
                 let request = FetchRequest::decode(&mut reader, version)?;
-                let response = self.on_fetch(&header, request, peer, received).await;
+                let response = self.on_fetch(&header, request, sender, peer, received).await;
                 encode(&header, version, &response)
             }
             _ => Err(Broken::NotForBrokers(header.api_key)),
@@ -173,14 +173,25 @@ impl PeerServices {
         &self,
         header: &RequestHeader,
         request: FetchRequest,
+        sender: &mut Option<i32>,
         peer: SocketAddr,
         received: Duration,
     ) -> FetchResponse {
-        let context = self.parts.lock().context.clone();
-        let Some(context) = context else {
-            let error_code = ErrorCode::NotLeaderOrFollower.code();
-            return FetchResponse { error_code, ..Default::default() };
+        let refused =
+            |code: ErrorCode| FetchResponse { error_code: code.code(), ..Default::default() };
+        let context = {
+            let parts = self.parts.lock();
+            // Unlike a client, a broker knows where it belongs.
+            if parts.cluster_id.is_some() && request.cluster_id != parts.cluster_id {
+                return refused(ErrorCode::InconsistentClusterId);
+            }
+            parts.context.clone()
         };
+        if request.replica_state.replica_id < 0 {
+            return refused(ErrorCode::InvalidRequest);
+        }
+        *sender = Some(request.replica_state.replica_id);
+        let Some(context) = context else { return refused(ErrorCode::NotLeaderOrFollower) };
         let call = Call {
             api: ApiKey::Fetch,
             version: header.api_version,

@@ -8,7 +8,7 @@ use flumen_client::connection::{BoxFuture, Seams};
 use flumen_protocol::header::{RequestHeader, ResponseHeader};
 use flumen_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use flumen_protocol::messages::envelope::EnvelopeRequest;
-use flumen_protocol::messages::fetch::FetchRequest;
+use flumen_protocol::messages::fetch::{FetchRequest, ReplicaState};
 use flumen_protocol::messages::metadata::MetadataRequest;
 use flumen_protocol::{ErrorCode, FrameWriter, Message, Reader, Request};
 use proptest::prelude::*;
@@ -70,6 +70,10 @@ struct Node {
 
 impl Node {
     async fn start(node_id: i32) -> Self {
+        Self::start_within(node_id, PeerLimits::default()).await
+    }
+
+    async fn start_within(node_id: i32, limits: PeerLimits) -> Self {
         let seams = Seams::real();
         let listener = seams.net.bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -78,8 +82,7 @@ impl Node {
         let client = PeerClient::new(node_id, seams.clone());
         client.set_cluster(CLUSTER);
         let (stop, stopping) = watch::channel(false);
-        let acceptor =
-            PeerAcceptor { services: services.clone(), seams: seams.clone(), stop: stopping };
+        let acceptor = PeerAcceptor::new(services.clone(), seams.clone(), stopping, limits);
         drop(seams.spawn.spawn("accept", Box::pin(acceptor.run(listener))));
         Self { services, client, address: PeerAddress { node_id, address }, stop }
     }
@@ -106,6 +109,14 @@ fn frame<R: Request>(version: i16, request: &R) -> Vec<u8> {
     header.encode(&mut writer).unwrap();
     request.encode(&mut writer, version).unwrap();
     writer.finish().unwrap().read().unwrap().to_vec()
+}
+
+fn envelope(head: &message::Head) -> EnvelopeRequest {
+    EnvelopeRequest {
+        request_data: message::encode(head, b"body"),
+        request_principal: None,
+        client_host_address: Bytes::new(),
+    }
 }
 
 /// Waits until the broker closes the connection, whatever it says before.
@@ -180,7 +191,7 @@ async fn a_slow_answer_holds_up_no_other_lane() {
     let held = Arc::new(Notify::new());
     two.services.register(PeerKind::Forward, Arc::new(Held(Arc::clone(&held))));
     two.services.register(PeerKind::Control, Arc::new(Echo));
-    let slow = one.client.ask(&two.address, Lane::Forward, PeerKind::Forward, b"slow", PATIENCE);
+    let slow = one.client.ask(&two.address, Lane::Forward(0), PeerKind::Forward, b"slow", PATIENCE);
     let quick = async {
         let answer = one.ask(&two.address, b"").await;
         held.notify_one();
@@ -226,10 +237,119 @@ async fn an_unknown_version_of_api_versions_is_refused_by_name() {
 #[tokio::test]
 async fn a_fetch_before_there_are_partitions_is_sent_away() {
     let (one, two) = (Node::start(1).await, Node::start(2).await);
-    let request = FetchRequest::default();
-    let answer = one.client.fetch(&two.address, 0, &request, PATIENCE).await.unwrap();
-    let code = ErrorCode::from_code(answer.error_code);
-    assert_eq!(code, ErrorCode::NotLeaderOrFollower);
+    let fetch = |replica_id| FetchRequest {
+        replica_state: ReplicaState { replica_id, replica_epoch: 1 },
+        ..Default::default()
+    };
+    let asked = async |replica_id| {
+        let answer = one.client.fetch(&two.address, 0, fetch(replica_id), PATIENCE).await?;
+        Ok::<_, PeerError>(ErrorCode::from_code(answer.error_code))
+    };
+    assert_eq!(asked(1).await, Ok(ErrorCode::NotLeaderOrFollower));
+    // Nor does one get anything who is not a broker, or one of another cluster.
+    assert_eq!(asked(-1).await, Ok(ErrorCode::InvalidRequest));
+    one.client.set_cluster("another");
+    assert_eq!(asked(1).await, Err(PeerFault::OtherCluster.into()));
+}
+
+#[tokio::test]
+async fn whoever_does_not_say_who_it_is_is_sent_away() {
+    let introduction_time_max = Duration::from_millis(500);
+    let limits = PeerLimits { introduction_time_max, ..PeerLimits::default() };
+    let node = Node::start_within(1, limits).await;
+    node.services.register(PeerKind::Control, Arc::new(Echo));
+    // Neither silence nor a part of a message nor a question that anybody may ask keeps a connection.
+    let versions = frame(4, &ApiVersionsRequest::default());
+    for bytes in [&b""[..], &versions[..3], &versions] {
+        let mut stranger = node.stranger().await;
+        stranger.write_all(bytes).await.unwrap();
+        assert!(is_closed(&mut stranger).await, "{bytes:?}");
+    }
+    // A message for another broker is answered, but it is no introduction.
+    let head = message::Head::new(PeerKind::Control, 2, 9, Some(CLUSTER.to_owned()));
+    let mut stranger = node.stranger().await;
+    stranger.write_all(&frame(0, &envelope(&head))).await.unwrap();
+    assert!(is_closed(&mut stranger).await);
+    // A broker of the cluster stays.
+    assert!(node.is_well().await);
+    let idle = async {
+        tokio::time::sleep(2 * introduction_time_max).await;
+        node.is_well().await
+    };
+    assert!(idle.await);
+    assert_eq!(node.client.connection_count(), 1);
+}
+
+#[tokio::test]
+async fn one_that_stops_in_the_middle_is_cut_off() {
+    let transfer_time_max = Duration::from_millis(200);
+    let limits = PeerLimits { transfer_time_max, ..PeerLimits::default() };
+    let node = Node::start_within(1, limits).await;
+    node.services.register(PeerKind::Control, Arc::new(Echo));
+    let head = message::Head::new(PeerKind::Control, 2, 1, Some(CLUSTER.to_owned()));
+    let whole = frame(0, &envelope(&head));
+    let mut broker = node.stranger().await;
+    broker.write_all(&whole).await.unwrap();
+    broker.write_all(&whole[..whole.len() - 1]).await.unwrap();
+    assert!(is_closed(&mut broker).await);
+    assert!(node.is_well().await);
+}
+
+#[tokio::test]
+async fn connections_and_what_they_hold_are_bounded() {
+    let limits = PeerLimits { connections_max: 2, bytes_max: 1 << 20, ..PeerLimits::default() };
+    let limits = PeerLimits { transfer_time_max: Duration::from_secs(1), ..limits };
+    let node = Node::start_within(1, limits).await;
+    node.services.register(PeerKind::Control, Arc::new(Echo));
+    assert!(node.is_well().await);
+    // The room is taken by a request that never ends; when it is given up, the next one has it.
+    let mut greedy = node.stranger().await;
+    greedy.write_all(&(1_i32 << 20).to_be_bytes()).await.unwrap();
+    let mut third = node.stranger().await;
+    assert!(is_closed(&mut third).await);
+    assert!(is_closed(&mut greedy).await);
+    let large = vec![7; 900 << 10];
+    assert!(node.ask(&node.address, &large).await.is_ok());
+}
+
+/// A part of a broker that has a bug.
+struct Panics;
+
+impl PeerHandler for Panics {
+    fn handle(
+        self: Arc<Self>,
+        _from: i32,
+        _body: Bytes,
+    ) -> BoxFuture<'static, Result<Bytes, PeerFault>> {
+        Box::pin(async { panic!("a bug") })
+    }
+}
+
+#[tokio::test]
+async fn a_failed_assertion_ends_one_connection() {
+    let limits = PeerLimits { connections_max: 1, ..PeerLimits::default() };
+    let node = Node::start_within(1, limits).await;
+    node.services.register(PeerKind::Control, Arc::new(Panics));
+    let answer = node.ask(&node.address, b"").await;
+    assert!(matches!(answer, Err(PeerError::Unreachable { .. })), "{answer:?}");
+    // Its place is free again.
+    node.services.register(PeerKind::Control, Arc::new(Echo));
+    let well = async {
+        while !node.is_well().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(PATIENCE, well).await.is_ok());
+}
+
+#[tokio::test]
+async fn connections_to_where_a_broker_was_are_let_go() {
+    let (one, two) = (Node::start(1).await, Node::start(2).await);
+    two.services.register(PeerKind::Control, Arc::new(Echo));
+    let before = PeerAddress { address: "127.0.0.1:1".to_owned(), ..two.address.clone() };
+    assert_eq!(one.ask(&before, b"").await, Err(PeerError::Refused));
+    assert!(one.ask(&two.address, b"").await.is_ok());
+    assert_eq!(one.client.connection_count(), 1);
 }
 
 #[tokio::test]
@@ -251,12 +371,7 @@ async fn garbage_harms_nobody() {
     let node = Node::start(1).await;
     node.services.register(PeerKind::Control, Arc::new(Echo));
     let head = message::Head::new(PeerKind::Control, 2, 1, Some(CLUSTER.to_owned()));
-    let envelope = EnvelopeRequest {
-        request_data: message::encode(&head, b"body"),
-        request_principal: None,
-        client_host_address: Bytes::new(),
-    };
-    let whole = frame(0, &envelope);
+    let whole = frame(0, &envelope(&head));
     let size = whole.len();
     // The length stays as it is, so that every frame is complete and is looked into.
     let damage = proptest::collection::vec((4..size, any::<u8>()), 1..8);
