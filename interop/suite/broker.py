@@ -153,21 +153,36 @@ class ApacheKafka(Broker):
         self.libraries = STATE / "java-apache-kafka"
         self.log_root = work / "logs"
         self.controller_port = 0
+        #: That of the cluster which it is part of, if it is not one of its own.
+        self.cluster_id = ""
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Starts the process."""
         settings = self.work / "server.properties"
         if not settings.exists():
-            self.port, self.controller_port = free_port(), free_port()
+            self.port = free_port()
+            self.controller_port = self.controller_port or free_port()
             settings.write_text(self._settings())
-            identity = run(self._java("kafka.tools.StorageTool", "random-uuid")).stdout
-            identity = identity.decode().split()[-1]
+            identity = self.cluster_id or self.new_cluster_id()
             run(self._java("kafka.tools.StorageTool", "format", "-t", identity, "-c", settings))
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 self._java("kafka.Kafka", settings),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )
+
+    def await_ready(self) -> None:
+        """Waits until the process serves."""
         wait_for("apache-kafka serves", lambda: can_connect(self.port), timeout_s=60)
+
+    def new_cluster_id(self) -> str:
+        """An id for a cluster, in the form that Apache Kafka wants."""
+        said = run(self._java("kafka.tools.StorageTool", "random-uuid")).stdout
+        return said.decode().split()[-1]
 
     @staticmethod
     def clean_exit_codes() -> tuple[int, ...]:

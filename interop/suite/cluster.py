@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from .broker import Broker, Flumen, free_port
+from .broker import ApacheKafka, Broker, Flumen, free_port
 from .processes import run, wait_for
 
 BROKERS = 3
@@ -68,3 +68,37 @@ class FlumenCluster(Broker):
             lambda: run(ask, check=False).returncode == 0,
             timeout_s=HEALTHY_S_MAX,
         )
+
+
+class ApacheKafkaCluster(Broker):
+    """Three Apache Kafka, to compare with; it is as quick as Flumen to miss one of them."""
+
+    name = "apache-kafka, three brokers"
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(work)
+        ports = {number: free_port() for number in range(1, BROKERS + 1)}
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in ports.items())
+        self.brokers = [
+            ApacheKafka(work / str(number), [
+                f"node.id={number}",
+                f"controller.quorum.voters={voters}",
+                "broker.session.timeout.ms=2500",
+                "broker.heartbeat.interval.ms=400",
+            ])
+            for number in ports
+        ]  # fmt: skip
+        cluster_id = self.brokers[0].new_cluster_id()
+        for broker, port in zip(self.brokers, ports.values(), strict=True):
+            broker.cluster_id, broker.controller_port = cluster_id, port
+
+    def start(self) -> None:
+        for broker in self.brokers:
+            broker.launch()
+        for broker in self.brokers:
+            broker.await_ready()
+        self.port = self.brokers[0].port
+
+    def discard(self) -> None:
+        for broker in self.brokers:
+            broker.discard()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..broker import STATE, ApacheKafka, Flumen, empty_directory
-from ..cluster import FlumenCluster
+from ..cluster import ApacheKafkaCluster, FlumenCluster
 from ..processes import run
 from ..report import Skipped, Stage, check, story
 
@@ -26,6 +26,39 @@ def same_answers(stage: Stage) -> None:
     found = "\n".join(report for report, is_clean in reports if not is_clean)
     shown = found.splitlines()
     check(not found, "\n".join(shown[:LINES_MAX] + ["…"] * (len(shown) > LINES_MAX)))
+
+
+@story("a cluster gives the same answers as one of apache-kafka")
+def same_answers_of_clusters(stage: Stage) -> None:
+    if stage.differential is None:
+        raise Skipped("no --differential program was given")
+    if isinstance(stage.broker, FlumenCluster):
+        raise Skipped("it is told beside a single broker, with clusters of its own")
+    work = empty_directory(STATE / "run-differential-cluster")
+    if isinstance(stage.broker, Flumen):
+        tested = FlumenCluster(stage.broker.binary, work / "tested")
+    else:
+        tested = ApacheKafkaCluster(work / "tested")
+    reference = ApacheKafkaCluster(work / "reference")
+    clusters = (tested, reference)
+    try:
+        for cluster in clusters:
+            cluster.start()
+        addresses = [",".join(broker.bootstrap for broker in of.brokers) for of in clusters]
+        third = [str(of.brokers[2].process.pid) for of in clusters]
+        done = run(
+            [
+                stage.differential,
+                "--flumen", addresses[0], "--kafka", addresses[1], "--third", ",".join(third),
+            ],
+            timeout_s=300,
+            check=False,
+        )  # fmt: skip
+    finally:
+        for cluster in clusters:
+            cluster.discard()
+    report = (done.stdout + done.stderr).decode(errors="replace")
+    check(done.returncode == 0, "\n".join(report.splitlines()[:LINES_MAX]))
 
 
 def play(stage: Stage, seed: int) -> tuple[str, bool]:
