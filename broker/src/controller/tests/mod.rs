@@ -3,6 +3,7 @@
 mod brokers;
 mod configs;
 mod crash;
+mod decider;
 mod invariants;
 mod model;
 mod partitions;
