@@ -51,6 +51,56 @@ pub struct Metrics {
     denied: Family<ReasonLabel, Counter>,
     closed: Family<ReasonLabel, Counter>,
     pub(crate) accept_errors: Counter,
+    pub(crate) replication: ReplicationCounters,
+}
+
+/// What replication has done. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReplicationCounters {
+    bytes_out: Counter,
+    bytes_in: Counter,
+    shrinks: Counter,
+    expansions: Counter,
+    fetch_failures: Counter,
+}
+
+impl ReplicationCounters {
+    fn register(&self, registry: &mut Registry) {
+        let counters = [
+            ("replication_bytes_out", "Bytes of records sent to followers", &self.bytes_out),
+            ("replication_bytes_in", "Bytes of records copied from leaders", &self.bytes_in),
+            ("in_sync_shrinks", "In-sync sets led here that lost a member", &self.shrinks),
+            ("in_sync_expansions", "In-sync sets led here that won a member", &self.expansions),
+            (
+                "replica_fetch_failures",
+                "Fetches from leaders that were not answered as expected",
+                &self.fetch_failures,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+    }
+
+    pub(crate) fn on_sent(&self, size: usize) {
+        self.bytes_out.inc_by(count(size));
+    }
+
+    pub(crate) fn on_copied(&self, size: usize) {
+        self.bytes_in.inc_by(count(size));
+    }
+
+    pub(crate) fn on_shrink(&self) {
+        self.shrinks.inc();
+    }
+
+    pub(crate) fn on_expansion(&self) {
+        self.expansions.inc();
+    }
+
+    pub(crate) fn on_fetch_failure(&self) {
+        self.fetch_failures.inc();
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +153,8 @@ impl Metrics {
         registry.register("connections_refused", "Connections refused by a limit", denied.clone());
         registry.register("connections_closed", "Connections closed by reason", closed.clone());
         registry.register("accept_errors", "Failures to accept", accept_errors.clone());
+        let replication = ReplicationCounters::default();
+        replication.register(&mut registry);
         let of = |api: &ApiKey| {
             let label = ApiLabel { api: api.name() };
             ApiMetrics {
@@ -121,7 +173,8 @@ impl Metrics {
             }
             apis[slot] = Some(of(api));
         }
-        Self { registry: Mutex::new(registry), apis, errors, denied, closed, accept_errors }
+        let registry = Mutex::new(registry);
+        Self { registry, apis, errors, denied, closed, accept_errors, replication }
     }
 
     /// Adds what is asked for only when the page is read.

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 
 use crate::api::Context;
 use crate::api::forward::ForwardHandler;
+use crate::api::replica_fetch::ReplicaSessions;
 use crate::config::{BrokerConfig, Endpoint, NamedListener};
 use crate::controller::{
     BrokerEndpoint, CONSUMER_OFFSETS, Controller, ControllerCollector, MetadataImage, NotLeader,
@@ -49,9 +50,6 @@ use crate::peer::{
 
 /// How long a stop waits for connections, which give up by themselves a little earlier.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
-
-/// Fetch sessions of other brokers: a few of each.
-const REPLICA_SESSIONS_MAX: usize = 1000;
 
 /// How often it is looked whether the disk still works.
 const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -265,7 +263,7 @@ impl Broker {
             data_dir,
             reconciled: keeper.reconciled(),
             fetch_sessions: Arc::clone(&fetch_sessions),
-            replica_sessions: Arc::new(Mutex::new(FetchSessions::new(REPLICA_SESSIONS_MAX))),
+            replica_sessions: ReplicaSessions::default(),
             caught_up: Arc::default(),
         });
 
@@ -282,6 +280,7 @@ impl Broker {
             member.epoch(),
             Arc::new(route),
             Arc::clone(&ctx.data_dir),
+            metrics.replication.clone(),
             seams.clone(),
         ));
         services.register(PeerKind::Forward, Arc::new(ForwardHandler(Arc::clone(&ctx))));
@@ -316,6 +315,7 @@ impl Broker {
                 Arc::clone(&ctx.partitions),
                 Arc::clone(&ctx.caught_up),
                 Arc::new(proposer),
+                metrics.replication.clone(),
                 Arc::clone(&seams.clock),
                 lag_max,
             )),

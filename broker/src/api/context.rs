@@ -8,6 +8,7 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ApiKey;
 use parking_lot::Mutex;
 
+use super::replica_fetch::ReplicaSessions;
 use crate::clock::within;
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, MetadataImage};
@@ -43,8 +44,8 @@ pub struct Context {
     /// When the partitions have caught up with the metadata.
     pub reconciled: Reconciled,
     pub(crate) fetch_sessions: Arc<Mutex<FetchSessions>>,
-    /// Those of followers, which do not have to make room for clients.
-    pub(crate) replica_sessions: Arc<Mutex<FetchSessions>>,
+    /// What followers fetch from here.
+    pub(crate) replica_sessions: ReplicaSessions,
     /// Where followers have caught up.
     pub(crate) caught_up: Arc<CaughtUp>,
     /// The listener whose addresses clients are told.

@@ -3,10 +3,8 @@
 //! · v13 topic ids (KIP-516) · v15 replica epoch · v16 the current leader comes with a leadership
 //! error (KIP-951).
 //! Stage one plans the reads, in the order of the connection; stage two waits for data.
-//! A replica's fetch tells what it has, and reads to the end of the log. One that has nothing to get
-//! but a newer high watermark is answered a little later, as the next records bring it along.
 //! Differs from Kafka: a replica's fetch is refused from clients, replicas have a listener of their
-//! own. A reader who names the epoch of its last record is told where histories part, also where its
+//! own (`replica_fetch`). A reader who names the epoch of its last record is told where histories part, also where its
 //! offset lies beyond the end of the log.
 
 use std::collections::BTreeSet;
@@ -15,71 +13,35 @@ use std::time::Duration;
 
 use flumen_protocol::messages::fetch::{
     AbortedTransaction, EpochEndOffset, FetchRequest, FetchResponse, FetchableTopicResponse,
-    LeaderIdAndEpoch, NodeEndpoint, PartitionData, ReplicaState,
+    LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use flumen_protocol::{ApiKey, ErrorCode, Records, Uuid};
-use parking_lot::Mutex;
+use flumen_storage::ReadResult;
 
 use super::error::WireError;
 use super::{Call, Context, Staged};
 use crate::clock::within;
-use crate::fetch_session::{FetchSessions, Fetched, Kind, TopicKey};
+use crate::fetch_session::{Fetched, Kind, TopicKey};
 use crate::partition::runtime::blocking;
-use crate::partition::{Isolation, LookupError, Partition, PartitionRead, ReplicaFetch, Watch};
-
-/// How long a follower with nothing else to get waits for a newer high watermark.
-const HIGH_WATERMARK_DELAY: Duration = Duration::from_millis(20);
-
-/// Who fetches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
-    Consumer,
-    /// A client that claims to be a replica.
-    Impostor,
-    Replica {
-        id: i32,
-        broker_epoch: i64,
-    },
-}
+use crate::partition::{Isolation, LookupError, Partition, PartitionRead, Watch};
 
 pub(super) fn start(
     ctx: &Arc<Context>,
     call: &Call,
     request: FetchRequest,
 ) -> Staged<FetchResponse> {
-    let replica_id = request.replica_id.max(request.replica_state.replica_id);
-    let reader = if replica_id >= 0 { Reader::Impostor } else { Reader::Consumer };
-    begin(ctx, call, request, reader)
-}
-
-/// Starts a fetch of another broker, which has come over the peer listener.
-pub(crate) fn start_for_replica(
-    ctx: &Arc<Context>,
-    call: &Call,
-    request: FetchRequest,
-) -> Staged<FetchResponse> {
-    let ReplicaState { replica_id: id, replica_epoch: broker_epoch } = request.replica_state;
-    begin(ctx, call, request, Reader::Replica { id, broker_epoch })
-}
-
-fn begin(
-    ctx: &Arc<Context>,
-    call: &Call,
-    request: FetchRequest,
-    reader: Reader,
-) -> Staged<FetchResponse> {
+    let is_impostor = request.replica_id.max(request.replica_state.replica_id) >= 0;
     let limits = Limits {
         max_wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
         min_bytes: i64::from(request.min_bytes),
         max_bytes: request.max_bytes.clamp(0, ctx.config.limits.fetch_bytes_max),
         isolation: match request.isolation_level {
-            _ if matches!(reader, Reader::Replica { .. }) => Isolation::Everything,
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
         },
     };
     let uses_topic_ids = call.version >= 13;
-    let begun = sessions(ctx, reader).lock().begin(request, uses_topic_ids, call.received);
+    let begun = ctx.fetch_sessions.lock().begin(request, uses_topic_ids, call.received);
     let (kind, fetched) = match begun {
         Ok(begun) => begun,
         Err(error) => {
@@ -88,7 +50,7 @@ fn begin(
             return Staged::Done(FetchResponse { error_code, ..Default::default() });
         }
     };
-    let mut fetch = Fetch::new(Arc::clone(ctx), call, kind, limits, fetched, reader);
+    let mut fetch = Fetch::new(Arc::clone(ctx), call, kind, limits, fetched, is_impostor);
     fetch.read();
     if fetch.is_satisfied() && fetch.is_resident() {
         return Staged::Done(fetch.respond());
@@ -104,13 +66,6 @@ fn begin(
     }))
 }
 
-fn sessions(ctx: &Context, reader: Reader) -> &Mutex<FetchSessions> {
-    match reader {
-        Reader::Replica { .. } => &ctx.replica_sessions,
-        Reader::Consumer | Reader::Impostor => &ctx.fetch_sessions,
-    }
-}
-
 struct Limits {
     max_wait: Duration,
     min_bytes: i64,
@@ -124,9 +79,8 @@ struct Target {
     partition: Result<Arc<Partition>, ErrorCode>,
     found: Result<Option<PartitionRead>, ErrorCode>,
     diverging: Option<EpochEndOffset>,
-    /// The ends that were looked at, the high watermark and for a replica that of the log: data may
-    /// be there once one has moved.
-    seen: (i64, i64),
+    /// The high watermark that was looked at: data may be there once it has moved.
+    seen: i64,
 }
 
 /// A fetch under way.
@@ -136,7 +90,6 @@ struct Fetch {
     received: Duration,
     kind: Kind,
     limits: Limits,
-    reader: Reader,
     targets: Vec<Target>,
     bytes: i64,
     has_news: bool,
@@ -150,7 +103,7 @@ impl Fetch {
         kind: Kind,
         limits: Limits,
         fetched: Vec<Fetched>,
-        reader: Reader,
+        is_impostor: bool,
     ) -> Self {
         let lookup = |fetched: Fetched| {
             let index = fetched.request.partition;
@@ -160,11 +113,11 @@ impl Fetch {
                 TopicKey::Name(name) => ctx.partitions.find(name, index),
             };
             let partition = match found {
-                _ if reader == Reader::Impostor => Err(ErrorCode::TopicAuthorizationFailed),
+                _ if is_impostor => Err(ErrorCode::TopicAuthorizationFailed),
                 Ok(partition) => Ok(partition),
                 Err(error) => Err(error.code()),
             };
-            Target { fetched, partition, found: Ok(None), diverging: None, seen: (-1, -1) }
+            Target { fetched, partition, found: Ok(None), diverging: None, seen: -1 }
         };
         let targets = fetched.into_iter().map(lookup).collect();
         Self {
@@ -173,7 +126,6 @@ impl Fetch {
             ctx,
             kind,
             limits,
-            reader,
             targets,
             bytes: 0,
             has_news: false,
@@ -188,7 +140,7 @@ impl Fetch {
         self.bytes = 0;
         self.has_news = false;
         for target in &mut self.targets {
-            target.read(bytes_left, is_first, self.limits.isolation, self.reader, &self.ctx);
+            target.read(bytes_left, is_first, self.limits.isolation);
             match &target.found {
                 Ok(Some(read)) if read.plan.size > 0 => {
                     // The first batch may be larger than the limit: else nobody would ever get it.
@@ -216,10 +168,7 @@ impl Fetch {
         let time = self.limits.max_wait.saturating_sub(passed);
         let watch = Arc::new(Watch::default());
         for partition in self.targets.iter().filter_map(|t| t.partition.as_ref().ok()) {
-            match self.reader {
-                Reader::Replica { .. } => partition.register_replica_fetch(&watch),
-                Reader::Consumer | Reader::Impostor => partition.register_fetch(&watch),
-            }
+            partition.register_fetch(&watch);
         }
         self.watch = Some(Arc::clone(&watch));
         let is_over = within(time, self.wait_for_data(&watch)).await.is_none();
@@ -233,32 +182,13 @@ impl Fetch {
             watch.expect(self.limits.min_bytes - self.bytes);
             // A partition may have moved after it was read and before anybody watched it.
             if !self.has_moved() {
-                let is_late = match self.reader {
-                    Reader::Replica { .. } => self.wait_as_replica(watch).await,
-                    Reader::Consumer | Reader::Impostor => {
-                        wait_until(|cx| watch.is_due(cx)).await;
-                        false
-                    }
-                };
-                if is_late {
-                    return self.read();
-                }
+                wait_until(|cx| watch.is_due(cx)).await;
             }
             self.read();
             if self.is_satisfied() {
                 return;
             }
         }
-    }
-
-    /// Waits for records, and not long if there is a newer high watermark to tell. Says whether the
-    /// time for them is over.
-    async fn wait_as_replica(&self, watch: &Watch) -> bool {
-        let has_news = self.targets.iter().any(|target| target.seen.0 > target.fetched.told);
-        if !has_news {
-            wait_until(|cx| watch.is_due(cx) || watch.has_news(cx)).await;
-        }
-        within(HIGH_WATERMARK_DELAY, wait_until(|cx| watch.is_due(cx))).await.is_none()
     }
 
     /// Whether all of it can be sent without waiting for the disk.
@@ -269,32 +199,21 @@ impl Fetch {
         })
     }
 
-    /// Reads what is not in memory, on the threads that may wait for the disk, and checks it: a batch
-    /// that the disk has damaged is not sent.
+    /// Reads what is not in memory first, so that sending does not wait for the disk.
     async fn warm(&mut self) {
         let cold = self.targets.iter().enumerate().filter_map(|(place, target)| {
             let read = target.found.as_ref().ok()?.as_ref()?;
-            (!read.plan.is_resident()).then(|| (place, read.plan.clone()))
+            (!read.plan.is_resident())
+                .then(|| (place, target.partition.clone().ok(), read.plan.clone()))
         });
-        let cold: Vec<_> = cold.collect();
-        let check = move || -> Vec<_> {
-            cold.into_iter().map(|(place, plan)| (place, plan.warm())).collect()
-        };
-        let checked = blocking(&*self.ctx.seams.spawn, check).await;
-        for (place, checked) in checked.unwrap_or_default() {
-            let Err(error) = checked else { continue };
-            let target = &mut self.targets[place];
-            if let Ok(partition) = &target.partition {
-                let (topic, index) = (partition.topic(), partition.index());
-                tracing::error!(%topic, partition = index, %error, "records are not sent");
-            }
-            target.found = Err(ErrorCode::KafkaStorageError);
+        for place in warm(&self.ctx, cold.collect()).await {
+            self.targets[place].found = Err(ErrorCode::KafkaStorageError);
         }
     }
 
     fn has_moved(&self) -> bool {
         self.targets.iter().any(|target| match &target.partition {
-            Ok(partition) => ends(partition, self.reader) != target.seen || partition.is_closed(),
+            Ok(partition) => partition.high_watermark() != target.seen || partition.is_closed(),
             Err(_) => false,
         })
     }
@@ -311,8 +230,7 @@ impl Fetch {
         }
         let now = ctx.seams.clock.monotonic();
         let random = || ctx.seams.rng.next_u64();
-        let sessions = sessions(&ctx, self.reader);
-        let session_id = sessions.lock().finish(self.kind, &mut found, now, random);
+        let session_id = ctx.fetch_sessions.lock().finish(self.kind, &mut found, now, random);
         let mut response = FetchResponse { session_id, ..Default::default() };
         for (Fetched { topic, .. }, data) in found {
             let (name, topic_id) = match topic {
@@ -379,14 +297,7 @@ impl Drop for Fetch {
 }
 
 impl Target {
-    fn read(
-        &mut self,
-        bytes_left: usize,
-        is_first: bool,
-        isolation: Isolation,
-        reader: Reader,
-        ctx: &Context,
-    ) {
+    fn read(&mut self, bytes_left: usize, is_first: bool, isolation: Isolation) {
         let partition = match &self.partition {
             Ok(partition) => partition,
             Err(error) => {
@@ -395,21 +306,9 @@ impl Target {
             }
         };
         let request = &self.fetched.request;
-        self.seen = ends(partition, reader);
+        self.seen = partition.high_watermark();
         if let Err(error) = partition.check_epoch(request.current_leader_epoch) {
             self.found = Err(error.code());
-            return;
-        }
-        let told = match reader {
-            Reader::Replica { id, broker_epoch } => {
-                Some(ReplicaFetch { replica_id: id, broker_epoch, offset: request.fetch_offset })
-            }
-            Reader::Consumer | Reader::Impostor => None,
-        };
-        if let Some(told) = &told
-            && let Err(error) = partition.check_replica(told)
-        {
-            self.found = Err(error.map_or(ErrorCode::NotLeaderOrFollower, |error| error.code()));
             return;
         }
         if request.last_fetched_epoch >= 0 {
@@ -420,11 +319,6 @@ impl Target {
                     return;
                 }
             }
-        }
-        if let Some(told) = told.filter(|_| self.diverging.is_none())
-            && partition.on_replica_fetch(told, request.current_leader_epoch)
-        {
-            ctx.caught_up.add(partition);
         }
         let own_max = usize::try_from(request.partition_max_bytes).unwrap_or(0);
         let max_bytes = if self.diverging.is_some() { 0 } else { own_max.min(bytes_left) };
@@ -460,27 +354,33 @@ impl Target {
             Ok(None) => failed(partition_index, ErrorCode::UnknownServerError),
             Err(error) => failed(partition_index, error),
         };
-        let data = match (isolation, &self.partition) {
-            // A follower that is out of range begins anew where the log begins.
-            (Isolation::Everything, Ok(partition)) => {
-                PartitionData { log_start_offset: partition.log_start_offset(), ..data }
-            }
-            _ => data,
-        };
         (self.fetched, data)
     }
 }
 
-/// The ends that bring something new when they move.
-fn ends(partition: &Partition, reader: Reader) -> (i64, i64) {
-    let log_end_offset = match reader {
-        Reader::Replica { .. } => partition.log_end_offset(),
-        Reader::Consumer | Reader::Impostor => -1,
+/// Reads what is not in memory, on the threads that may wait for the disk, and checks it: a batch
+/// that the disk has damaged is not sent. Says for which of them that is so.
+pub(super) async fn warm(
+    ctx: &Context,
+    cold: Vec<(usize, Option<Arc<Partition>>, ReadResult)>,
+) -> Vec<usize> {
+    let check = move || {
+        let check = |(place, partition, plan): (usize, Option<Arc<Partition>>, ReadResult)| {
+            plan.warm().err().map(|error| (place, partition, error))
+        };
+        cold.into_iter().filter_map(check).collect::<Vec<_>>()
     };
-    (partition.high_watermark(), log_end_offset)
+    let damaged = blocking(&*ctx.seams.spawn, check).await.unwrap_or_default();
+    for (_, partition, error) in &damaged {
+        if let Some(partition) = partition {
+            let (topic, index) = (partition.topic(), partition.index());
+            tracing::error!(%topic, partition = index, %error, "records are not sent");
+        }
+    }
+    damaged.into_iter().map(|(place, ..)| place).collect()
 }
 
-async fn wait_until(mut is_so: impl FnMut(&std::task::Context<'_>) -> bool) {
+pub(super) async fn wait_until(mut is_so: impl FnMut(&std::task::Context<'_>) -> bool) {
     std::future::poll_fn(|cx| match is_so(cx) {
         true => std::task::Poll::Ready(()),
         false => std::task::Poll::Pending,
@@ -488,7 +388,7 @@ async fn wait_until(mut is_so: impl FnMut(&std::task::Context<'_>) -> bool) {
     .await;
 }
 
-fn failed(partition_index: i32, error: ErrorCode) -> PartitionData {
+pub(super) fn failed(partition_index: i32, error: ErrorCode) -> PartitionData {
     PartitionData {
         partition_index,
         error_code: error.code(),
@@ -514,7 +414,7 @@ fn aborted(read: &PartitionRead) -> Vec<AbortedTransaction> {
 }
 
 /// Where the log of whoever fetches has left ours, judged by the epoch of its last record.
-fn divergence(
+pub(super) fn divergence(
     partition: &Partition,
     last_fetched_epoch: i32,
     fetch_offset: i64,

@@ -52,6 +52,7 @@ mod produce;
 mod produced_batch;
 mod remove_raft_voter;
 mod repetitions;
+pub(crate) mod replica_fetch;
 mod sync_group;
 mod unregister_broker;
 mod voters;

@@ -24,8 +24,6 @@ impl TopicKey {
 pub(crate) struct Fetched {
     pub(crate) topic: TopicKey,
     pub(crate) request: FetchPartition,
-    /// The high watermark that whoever fetches was last told, -1 for none.
-    pub(crate) told: i64,
 }
 
 impl Fetched {
@@ -40,11 +38,7 @@ pub(super) fn full_fetch(topics: Vec<FetchTopic>) -> Vec<Fetched> {
         .into_iter()
         .flat_map(|FetchTopic { topic, topic_id, partitions }| {
             let topic = TopicKey::new(topic_id, topic);
-            partitions.into_iter().map(move |request| Fetched {
-                topic: topic.clone(),
-                request,
-                told: -1,
-            })
+            partitions.into_iter().map(move |request| Fetched { topic: topic.clone(), request })
         })
         .collect()
 }
@@ -122,8 +116,7 @@ impl Session {
     }
 
     pub(super) fn partitions(&self) -> Vec<Fetched> {
-        let told = |entry: &Entry| entry.told.high_watermark;
-        self.order.values().map(|e| Fetched { told: told(e), ..e.fetched.clone() }).collect()
+        self.order.values().map(|entry| entry.fetched.clone()).collect()
     }
 
     fn append(&mut self, fetched: Fetched, told: Told) {

@@ -21,6 +21,7 @@ use super::replica::Cut;
 use super::runtime::blocking;
 use super::{DataDir, Partition, Partitions};
 use crate::clock::within;
+use crate::metrics::ReplicationCounters;
 
 /// The longest that a leader waits for something to send.
 const WAIT_MAX: Duration = Duration::from_millis(500);
@@ -59,6 +60,7 @@ struct Shared {
     broker_epoch: i64,
     transport: Arc<dyn ReplicaTransport>,
     data_dir: Arc<DataDir>,
+    counters: ReplicationCounters,
     seams: Seams,
 }
 
@@ -117,9 +119,10 @@ impl Fetchers {
         broker_epoch: i64,
         transport: Arc<dyn ReplicaTransport>,
         data_dir: Arc<DataDir>,
+        counters: ReplicationCounters,
         seams: Seams,
     ) -> Self {
-        let shared = Shared { node_id, broker_epoch, transport, data_dir, seams };
+        let shared = Shared { node_id, broker_epoch, transport, data_dir, counters, seams };
         Self { shared: Arc::new(shared), by_leader: Mutex::default() }
     }
 
@@ -214,7 +217,11 @@ impl Rounds {
         let answered = transport.fetch(self.leader, self.lane, request, WAIT_MAX + ANSWER_TIME_MAX);
         let response = tokio::select! {
             biased;
-            () = self.inbox.has_changed.notified() => return,
+            () = self.inbox.has_changed.notified() => {
+                // What was sent is not known to have arrived.
+                self.plan.on_failed();
+                return;
+            }
             response = answered => response,
         };
         let received = response.and_then(|response| self.plan.on_response(response));
@@ -224,6 +231,7 @@ impl Rounds {
                 self.take_in(received).await;
             }
             None => {
+                self.shared.counters.on_fetch_failure();
                 debug!(leader = self.leader, "the leader does not answer, followers try again");
                 self.plan.on_failed();
                 within(self.retry_after, self.inbox.has_changed.notified()).await;
@@ -237,9 +245,12 @@ impl Rounds {
         let now_ms = self.shared.seams.clock.wall_ms();
         let (mut appended, mut cuts) = (Vec::new(), Vec::new());
         for Received { partition, asked, answer, records } in received {
-            let has_records = !records.is_empty();
+            let (size, has_records) = (records.len(), !records.is_empty());
             match partition.on_fetched(&asked, answer, records, now_ms) {
-                Ok(None) if has_records => appended.push(partition),
+                Ok(None) if has_records => {
+                    self.shared.counters.on_copied(size);
+                    appended.push(partition);
+                }
                 Ok(None) => {}
                 Ok(Some(cut)) => cuts.push((partition, cut)),
                 Err(error) => {

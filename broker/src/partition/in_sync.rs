@@ -13,10 +13,11 @@ use flumen_client::connection::{BoxFuture, Clock};
 use flumen_protocol::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use super::{InSyncProposal, Partition, Partitions, ProposalOutcome};
 use crate::clock::within;
+use crate::metrics::ReplicationCounters;
 
 /// A partition and what is proposed for it.
 #[derive(Debug, Clone)]
@@ -61,6 +62,7 @@ pub(crate) async fn run_in_sync(
     partitions: Arc<Partitions>,
     caught_up: Arc<CaughtUp>,
     controller: Arc<dyn ProposeInSync>,
+    counters: ReplicationCounters,
     clock: Arc<dyn Clock>,
     lag_max: Duration,
 ) {
@@ -86,7 +88,7 @@ pub(crate) async fn run_in_sync(
         let changes = proposed.iter().map(|(partition, proposal)| {
             let (topic, index) = (partition.topic(), partition.index());
             let in_sync: Vec<i32> = proposal.in_sync.iter().map(|(id, _)| *id).collect();
-            info!(%topic, partition = index, ?in_sync, "another in-sync set is proposed");
+            debug!(%topic, partition = index, ?in_sync, "another in-sync set is proposed");
             InSyncChange {
                 topic_id: partition.topic_id(),
                 index: partition.index(),
@@ -95,7 +97,25 @@ pub(crate) async fn run_in_sync(
         });
         let mut outcomes = controller.propose(changes.collect()).await.into_iter();
         for (partition, proposal) in &proposed {
-            partition.on_proposed(proposal, outcomes.next().unwrap_or(ProposalOutcome::Unknown));
+            let outcome = outcomes.next().unwrap_or(ProposalOutcome::Unknown);
+            if let Some((before, after)) = partition.on_proposed(proposal, outcome) {
+                report(partition, &before, &after, &counters);
+            }
         }
+    }
+}
+
+/// Logs and counts that an in-sync set is another.
+fn report(partition: &Partition, before: &[i32], after: &[i32], counters: &ReplicationCounters) {
+    let (topic, index) = (partition.topic(), partition.index());
+    let left: Vec<_> = before.iter().filter(|id| !after.contains(id)).collect();
+    let joined: Vec<_> = after.iter().filter(|id| !before.contains(id)).collect();
+    if !left.is_empty() {
+        counters.on_shrink();
+        warn!(%topic, partition = index, ?left, in_sync = ?after, "the in-sync set has shrunk");
+    }
+    if !joined.is_empty() {
+        counters.on_expansion();
+        info!(%topic, partition = index, ?joined, in_sync = ?after, "the in-sync set has grown");
     }
 }

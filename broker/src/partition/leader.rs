@@ -141,6 +141,10 @@ impl Leader {
         (self.leadership.in_sync.len(), self.leadership.min_in_sync)
     }
 
+    pub(crate) fn in_sync(&self) -> &[i32] {
+        &self.leadership.in_sync
+    }
+
     /// How many replicas there should be.
     pub(crate) fn replica_count(&self) -> usize {
         self.leadership.replicas.len()

@@ -30,6 +30,7 @@ mod proposer;
 mod reconcile;
 mod registry;
 mod replica;
+mod replica_watch;
 mod role;
 pub(crate) mod runtime;
 mod settings;
@@ -63,6 +64,7 @@ pub(crate) use leader::{InSyncProposal, ProposalOutcome, ReplicaFetch, ReplicaFe
 pub(crate) use proposer::Proposer;
 pub use registry::Partitions;
 pub(crate) use replica::ReplicationStatus;
+pub(crate) use replica_watch::ReplicaWatch;
 pub use runtime::Reconciled;
 pub(crate) use waiters::FetchWatch as Watch;
 
@@ -471,11 +473,6 @@ impl Partition {
 
     pub(crate) fn register_fetch(&self, watch: &Arc<FetchWatch>) {
         self.waiters.register_fetch(watch);
-    }
-
-    /// Likewise for a follower, which is woken by what is appended.
-    pub(crate) fn register_replica_fetch(&self, watch: &Arc<FetchWatch>) {
-        self.waiters.register_replica_fetch(watch);
     }
 
     pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {

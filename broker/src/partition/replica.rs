@@ -17,6 +17,7 @@ use super::follower::{Answer, FetchPosition, Follower, Next, Step};
 use super::role::{Role, log_ends};
 use super::{
     FOLLOWING, InSyncProposal, Partition, ProposalOutcome, ReplicaFetch, ReplicaFetchError,
+    ReplicaWatch,
 };
 use crate::config::Durability;
 
@@ -169,6 +170,15 @@ impl Partition {
         Some(ReplicationStatus { replicas, in_sync, min_in_sync, lag_max })
     }
 
+    /// Marks `place` of a follower's watch whenever there is something new to fetch.
+    pub(crate) fn register_replica(&self, place: u32, watch: &Arc<ReplicaWatch>) {
+        self.waiters.register_replica(place, watch);
+    }
+
+    pub(crate) fn forget_replica(&self, watch: &Arc<ReplicaWatch>) {
+        self.waiters.forget_replica(watch);
+    }
+
     /// Whether that follower may ask at all.
     ///
     /// # Errors
@@ -206,12 +216,20 @@ impl Partition {
         proposal
     }
 
-    /// Takes in what became of a proposal.
-    pub(crate) fn on_proposed(&self, proposal: &InSyncProposal, outcome: ProposalOutcome) {
+    /// Takes in what became of a proposal; gives the in-sync set before and after it if that is
+    /// another now.
+    pub(crate) fn on_proposed(
+        &self,
+        proposal: &InSyncProposal,
+        outcome: ProposalOutcome,
+    ) -> Option<(Vec<i32>, Vec<i32>)> {
         let mut role = self.role.lock();
-        let Some(leader) = role.leader_mut() else { return };
+        let leader = role.leader_mut()?;
+        let before = leader.in_sync().to_vec();
         leader.on_proposed(proposal, outcome, self.data_dir.now());
+        let after = leader.in_sync().to_vec();
         self.publish(&role);
+        (before != after).then_some((before, after))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A partition on a simulated disk: what is acknowledged, what is shown, and what happens when the
 //! disk fails or fills up.
 
+mod replica_sessions;
 mod replication;
 
 use std::future::Future;

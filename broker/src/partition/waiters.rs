@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Waker};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
+
+use super::replica_watch::ReplicaWatch;
 
 /// Batches whose sizes are told apart until they are committed; beyond it they are lumped together.
 const UNCOMMITTED_MAX: usize = 1024;
@@ -19,7 +21,6 @@ const UNCOMMITTED_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct FetchWatch {
     bytes_missing: AtomicI64,
-    high_watermark_moved: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -33,18 +34,6 @@ impl FetchWatch {
     pub(crate) fn is_due(&self, cx: &Context<'_>) -> bool {
         self.waker.register(cx.waker());
         self.bytes_missing.load(Ordering::SeqCst) <= 0
-    }
-
-    /// Whether a high watermark has moved; if not, the task is woken once one has.
-    pub(crate) fn has_news(&self, cx: &Context<'_>) -> bool {
-        self.waker.register(cx.waker());
-        self.high_watermark_moved.load(Ordering::SeqCst)
-    }
-
-    fn on_high_watermark(&self) {
-        if !self.high_watermark_moved.swap(true, Ordering::SeqCst) {
-            self.waker.wake();
-        }
     }
 
     fn add(&self, bytes: i64) {
@@ -67,7 +56,7 @@ struct Inner {
     next_number: u64,
     fetches: Vec<Arc<FetchWatch>>,
     /// Of followers, which are sent what is not committed.
-    replica_fetches: Vec<Arc<FetchWatch>>,
+    replicas: Vec<(u32, Arc<ReplicaWatch>)>,
     /// Appended batches above the high watermark: the offset after each, and its size.
     uncommitted: VecDeque<(i64, i64)>,
 }
@@ -120,22 +109,26 @@ impl Waiters {
         self.0.lock().fetches.push(Arc::clone(watch));
     }
 
-    pub(crate) fn register_replica_fetch(&self, watch: &Arc<FetchWatch>) {
-        self.0.lock().replica_fetches.push(Arc::clone(watch));
+    /// Marks `place` of a follower's watch from now on.
+    pub(crate) fn register_replica(&self, place: u32, watch: &Arc<ReplicaWatch>) {
+        self.0.lock().replicas.push((place, Arc::clone(watch)));
+    }
+
+    pub(crate) fn forget_replica(&self, watch: &Arc<ReplicaWatch>) {
+        self.0.lock().replicas.retain(|(_, other)| !Arc::ptr_eq(other, watch));
     }
 
     pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {
         let mut inner = self.0.lock();
         inner.fetches.retain(|other| !Arc::ptr_eq(other, watch));
-        inner.replica_fetches.retain(|other| !Arc::ptr_eq(other, watch));
     }
 
     /// Notes the size of what was appended, for the fetches that wait for a number of bytes.
     pub(crate) fn on_appended(&self, next_offset: i64, size: usize) {
         let size = i64::try_from(size).expect("a batch is smaller than the file it is in");
         let mut inner = self.0.lock();
-        for watch in &inner.replica_fetches {
-            watch.add(size);
+        for (place, watch) in &inner.replicas {
+            watch.on_records(*place);
         }
         if inner.uncommitted.len() >= UNCOMMITTED_MAX
             && let Some(last) = inner.uncommitted.back_mut()
@@ -160,8 +153,8 @@ impl Waiters {
         for watch in &inner.fetches {
             watch.add(bytes);
         }
-        for watch in &inner.replica_fetches {
-            watch.on_high_watermark();
+        for (place, watch) in &inner.replicas {
+            watch.on_high_watermark(*place);
         }
         drop(inner);
         due.into_values().for_each(Waker::wake);
@@ -172,8 +165,11 @@ impl Waiters {
         let mut inner = self.0.lock();
         let mut due = std::mem::take(&mut inner.commits);
         due.append(&mut inner.flushes);
-        for watch in inner.fetches.iter().chain(&inner.replica_fetches) {
+        for watch in &inner.fetches {
             watch.add(i64::from(i32::MAX));
+        }
+        for (place, watch) in &inner.replicas {
+            watch.on_records(*place);
         }
         drop(inner);
         due.into_values().for_each(Waker::wake);

@@ -18,7 +18,7 @@ use flumen_protocol::{
 use parking_lot::Mutex;
 
 use super::message::{self, PeerFault, PeerKind};
-use crate::api::{Call, Context, Staged, fetch};
+use crate::api::{Call, Context, Staged, replica_fetch};
 
 /// The largest message between brokers.
 pub(crate) const PEER_FRAME_BYTES_MAX: usize = 64 << 20;
@@ -200,7 +200,7 @@ impl PeerServices {
             peer,
             received,
         };
-        match fetch::start_for_replica(&context, &call, request) {
+        match replica_fetch::start(&context, &call, request) {
             Staged::Done(response) => response,
             Staged::Waiting(response) => response.await,
             Staged::Nothing | Staged::Close => unreachable!("a fetch is always answered"),

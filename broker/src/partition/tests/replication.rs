@@ -18,15 +18,16 @@ use super::super::registry::{Hosted, HostedTopic, Snapshot};
 use super::super::role::Part;
 use super::super::*;
 use crate::Broker;
-use crate::api::fetch::start_for_replica;
+use crate::api::replica_fetch;
 use crate::api::{Call, Context, Staged};
 use crate::clock::within;
 use crate::config::BrokerConfig;
 use crate::controller::{PartitionImage, TopicImage};
+use crate::metrics::ReplicationCounters;
 
-const TOPIC: Uuid = Uuid::from_bytes([7; 16]);
-const LEADER: i32 = 1;
-const FOLLOWER: i32 = 2;
+pub(super) const TOPIC: Uuid = Uuid::from_bytes([7; 16]);
+pub(super) const LEADER: i32 = 1;
+pub(super) const FOLLOWER: i32 = 2;
 
 /// Hands fetches to the leader's side in the same process.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl ReplicaTransport for Link {
             peer: ([127, 0, 0, 1], 1).into(),
             received: self.leader.seams.clock.monotonic(),
         };
-        let staged = start_for_replica(&self.leader, &call, request);
+        let staged = replica_fetch::start(&self.leader, &call, request);
         Box::pin(async move {
             match staged {
                 Staged::Done(response) => Some(response),
@@ -103,18 +104,29 @@ struct Pair {
     _dirs: [tempfile::TempDir; 3],
 }
 
-fn open(dir: &Path, node_id: i32, seams: &Seams) -> (Arc<DataDir>, Arc<Partition>) {
-    let data_dir = Arc::new(DataDir::open(Arc::new(RealDisk), dir, seams).unwrap());
-    let path = data_dir.log_dir().partition_path("t", 0);
+pub(super) fn open(data_dir: &Arc<DataDir>, node_id: i32, index: i32) -> Arc<Partition> {
+    let path = data_dir.log_dir().partition_path("t", index);
     let vfs = Arc::clone(data_dir.vfs());
     let log =
         PartitionLog::open(vfs, &path, Arc::new(LogConfig::default()), OpenContext::default());
-    let identity = (Arc::from("t"), TOPIC, 0);
-    let partition = Partition::new(identity, node_id, 0, log.unwrap(), Arc::clone(&data_dir));
-    (data_dir, Arc::new(partition))
+    let identity = (Arc::from("t"), TOPIC, index);
+    Arc::new(Partition::new(identity, node_id, 0, log.unwrap(), Arc::clone(data_dir)))
 }
 
-fn host(partition: &Arc<Partition>) -> Snapshot {
+pub(super) fn data_dir(dir: &Path, seams: &Seams) -> Arc<DataDir> {
+    Arc::new(DataDir::open(Arc::new(RealDisk), dir, seams).unwrap())
+}
+
+pub(super) async fn broker(dir: &Path) -> Broker {
+    let settings = [
+        ("log.dirs", dir.to_str().unwrap()),
+        ("listeners", "PLAINTEXT://127.0.0.1:0"),
+        ("http.listener", ""),
+    ];
+    Broker::start(BrokerConfig::with(settings).unwrap()).await.unwrap()
+}
+
+pub(super) fn host(partitions: &[Arc<Partition>]) -> Snapshot {
     let image = PartitionImage {
         replicas: vec![LEADER, FOLLOWER],
         directories: vec![Uuid::ZERO; 2],
@@ -130,16 +142,16 @@ fn host(partition: &Arc<Partition>) -> Snapshot {
     let image = TopicImage {
         name: Arc::from("t"),
         id: TOPIC,
-        partitions: vec![image],
+        partitions: vec![image; partitions.len()],
         configs: Arc::default(),
     };
     let mut snapshot = Snapshot::default();
-    let partitions = vec![Hosted::Here(Arc::clone(partition))];
+    let partitions = partitions.iter().cloned().map(Hosted::Here).collect();
     snapshot.insert(HostedTopic { image: Arc::new(image), partitions });
     snapshot
 }
 
-fn lead(leader_epoch: i32, in_sync: &[i32]) -> Part {
+pub(super) fn lead(leader_epoch: i32, in_sync: &[i32]) -> Part {
     Part::Lead(Leadership {
         leader_epoch,
         partition_epoch: leader_epoch,
@@ -158,26 +170,22 @@ fn follow(leader_epoch: i32) -> Part {
 impl Pair {
     async fn new() -> Self {
         let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let log_dirs = dirs[0].path().to_str().unwrap();
-        let settings = [
-            ("log.dirs", log_dirs),
-            ("listeners", "PLAINTEXT://127.0.0.1:0"),
-            ("http.listener", ""),
-        ];
-        let broker = Broker::start(BrokerConfig::with(settings).unwrap()).await.unwrap();
+        let broker = broker(dirs[0].path()).await;
         let seams = broker.context().seams.clone();
-        let (_, leader) = open(dirs[1].path(), LEADER, &seams);
-        let (data_dir, follower) = open(dirs[2].path(), FOLLOWER, &seams);
-        broker.context().partitions.replace(host(&leader));
+        let leader = open(&data_dir(dirs[1].path(), &seams), LEADER, 0);
+        let data_dir = data_dir(dirs[2].path(), &seams);
+        let follower = open(&data_dir, FOLLOWER, 0);
+        broker.context().partitions.replace(host(std::slice::from_ref(&leader)));
         let partitions = Partitions::default();
-        partitions.replace(host(&follower));
+        partitions.replace(host(std::slice::from_ref(&follower)));
         let link = Arc::new(Link {
             leader: Arc::clone(broker.context()),
             is_cut: AtomicBool::new(false),
             fetches: AtomicUsize::new(0),
         });
         let transport = Arc::clone(&link) as Arc<dyn ReplicaTransport>;
-        let fetchers = Fetchers::new(FOLLOWER, 40, transport, data_dir, seams);
+        let fetchers =
+            Fetchers::new(FOLLOWER, 40, transport, data_dir, ReplicationCounters::default(), seams);
         Self { broker, link, leader, follower, partitions, fetchers, _dirs: dirs }
     }
 
@@ -313,7 +321,9 @@ async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
     let (proposer, lag_max) = (Arc::clone(&controller), Duration::from_millis(300));
     let clock = Arc::clone(&ctx.seams.clock);
     let partitions = Arc::clone(&ctx.partitions);
-    let task = run_in_sync(partitions, Arc::clone(&ctx.caught_up), proposer, clock, lag_max);
+    let counters = ctx.metrics.replication.clone();
+    let caught_up = Arc::clone(&ctx.caught_up);
+    let task = run_in_sync(partitions, caught_up, proposer, counters, clock, lag_max);
     let task = ctx.seams.spawn.spawn("in-sync sets", Box::pin(task));
     let proposed = |expected: &[i32]| {
         let controller = Arc::clone(&controller);
@@ -329,6 +339,14 @@ async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
     assert_eq!(within(Duration::from_secs(30), committed).await, Some(Ok(())));
     pair.link.is_cut.store(false, Ordering::SeqCst);
     proposed(&[LEADER, FOLLOWER]).await;
+    let counted = [
+        "flumen_in_sync_shrinks_total 1",
+        "flumen_in_sync_expansions_total 2",
+        &format!("flumen_replication_bytes_out_total {}", pair.leader.status().size),
+    ];
+    let page = || ctx.metrics.page().unwrap();
+    let is_counted = || counted.iter().all(|row| page().lines().any(|line| line == *row));
+    until(is_counted, || format!("{counted:?} are not all in\n{}", page())).await;
     task.abort();
 }
 
