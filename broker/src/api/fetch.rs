@@ -1,6 +1,6 @@
 //! Fetch (key 1), v4–v18. Reads whole record batches from partitions.
 //! v7 incremental sessions (KIP-227) · v9 leader epochs (KIP-320) · v12 diverging epochs (KIP-595)
-//! · v13 topic ids (KIP-516) · v15 replica epoch · v16 the current leader comes with a leadership
+//! · v11 reading from followers (KIP-392) · v13 topic ids (KIP-516) · v15 replica epoch · v16 the current leader comes with a leadership
 //! error (KIP-951).
 //! Stage one plans the reads, in the order of the connection; stage two waits for data.
 //! Differs from Kafka: a replica's fetch is refused from clients, replicas have a listener of their
@@ -21,6 +21,7 @@ use flumen_storage::ReadResult;
 use super::error::WireError;
 use super::{Call, Context, Staged};
 use crate::clock::within;
+use crate::controller::MetadataImage;
 use crate::fetch_session::{Fetched, Kind, TopicKey};
 use crate::partition::runtime::blocking;
 use crate::partition::{Isolation, LookupError, Partition, PartitionRead, Watch};
@@ -39,6 +40,7 @@ pub(super) fn start(
             1 => Isolation::ReadCommitted,
             _ => Isolation::ReadUncommitted,
         },
+        near: Nearness::new(ctx, &request.rack_id),
     };
     let uses_topic_ids = call.version >= 13;
     let begun = ctx.fetch_sessions.lock().begin(request, uses_topic_ids, call.received);
@@ -71,6 +73,34 @@ struct Limits {
     min_bytes: i64,
     max_bytes: i32,
     isolation: Isolation,
+    near: Option<Nearness>,
+}
+
+/// Which brokers are near to a consumer that is not near to this one.
+struct Nearness {
+    image: Arc<MetadataImage>,
+    rack: String,
+    listener_name: String,
+}
+
+impl Nearness {
+    fn new(ctx: &Context, rack: &str) -> Option<Self> {
+        let is_own = || ctx.config.listener.rack.as_deref() == Some(rack);
+        if rack.is_empty() || !ctx.config.replication.is_rack_aware || is_own() {
+            return None;
+        }
+        let (image, listener_name) = (ctx.controller.image(), ctx.listener_name.clone());
+        Some(Self { image, rack: rack.to_owned(), listener_name })
+    }
+
+    /// Whether a broker is in the consumer's rack, in service, and can be reached by clients.
+    fn is_near(&self, id: i32) -> bool {
+        self.image.is_active(id)
+            && self.image.broker(id).is_some_and(|broker| {
+                broker.rack.as_deref() == Some(&*self.rack)
+                    && broker.endpoint(&self.listener_name).is_some()
+            })
+    }
 }
 
 /// One partition of the fetch, and what was found in it.
@@ -79,6 +109,8 @@ struct Target {
     partition: Result<Arc<Partition>, ErrorCode>,
     found: Result<Option<PartitionRead>, ErrorCode>,
     diverging: Option<EpochEndOffset>,
+    /// The replica that the consumer is sent to.
+    preferred: Option<i32>,
     /// The high watermark that was looked at: data may be there once it has moved.
     seen: i64,
 }
@@ -107,9 +139,13 @@ impl Fetch {
     ) -> Self {
         let lookup = |fetched: Fetched| {
             let index = fetched.request.partition;
+            // Who can be sent to a follower may read from one.
             let found = match &fetched.topic {
-                TopicKey::Id(id) => ctx.partitions.find_by_id(*id, index),
+                TopicKey::Id(id) => ctx.partitions.find_replica_by_id(*id, index),
                 TopicKey::Name(_) if call.version >= 13 => Err(LookupError::UnknownTopicId),
+                TopicKey::Name(name) if call.version >= 11 => {
+                    ctx.partitions.find_replica(name, index)
+                }
                 TopicKey::Name(name) => ctx.partitions.find(name, index),
             };
             let partition = match found {
@@ -117,7 +153,14 @@ impl Fetch {
                 Ok(partition) => Ok(partition),
                 Err(error) => Err(error.code()),
             };
-            Target { fetched, partition, found: Ok(None), diverging: None, seen: -1 }
+            Target {
+                fetched,
+                partition,
+                found: Ok(None),
+                diverging: None,
+                preferred: None,
+                seen: -1,
+            }
         };
         let targets = fetched.into_iter().map(lookup).collect();
         Self {
@@ -140,7 +183,7 @@ impl Fetch {
         self.bytes = 0;
         self.has_news = false;
         for target in &mut self.targets {
-            target.read(bytes_left, is_first, self.limits.isolation);
+            target.read(bytes_left, is_first, &self.limits);
             match &target.found {
                 Ok(Some(read)) if read.plan.size > 0 => {
                     // The first batch may be larger than the limit: else nobody would ever get it.
@@ -151,7 +194,7 @@ impl Fetch {
                 Ok(_) => {}
                 Err(_) => self.has_news = true,
             }
-            self.has_news |= target.diverging.is_some();
+            self.has_news |= target.diverging.is_some() || target.preferred.is_some();
         }
     }
 
@@ -297,7 +340,7 @@ impl Drop for Fetch {
 }
 
 impl Target {
-    fn read(&mut self, bytes_left: usize, is_first: bool, isolation: Isolation) {
+    fn read(&mut self, bytes_left: usize, is_first: bool, limits: &Limits) {
         let partition = match &self.partition {
             Ok(partition) => partition,
             Err(error) => {
@@ -320,15 +363,19 @@ impl Target {
                 }
             }
         }
+        let near = limits.near.as_ref().filter(|_| self.diverging.is_none());
+        self.preferred = near.and_then(|near| {
+            partition.nearest_replica(request.fetch_offset, |id| near.is_near(id))
+        });
+        let is_read_here = self.diverging.is_none() && self.preferred.is_none();
         let own_max = usize::try_from(request.partition_max_bytes).unwrap_or(0);
-        let max_bytes = if self.diverging.is_some() { 0 } else { own_max.min(bytes_left) };
-        let min_one_batch = is_first && self.diverging.is_none();
+        let max_bytes = if is_read_here { own_max.min(bytes_left) } else { 0 };
         // Where the histories have parted there may be nothing at that offset: nothing is read then.
         let offset = match self.diverging {
             Some(_) => partition.log_start_offset(),
             None => request.fetch_offset,
         };
-        let read = partition.read(offset, max_bytes, min_one_batch, isolation);
+        let read = partition.read(offset, max_bytes, is_first && is_read_here, limits.isolation);
         self.found = read.map(Some).map_err(|error| error.code());
     }
 
@@ -341,6 +388,7 @@ impl Target {
                 last_stable_offset: read.last_stable_offset,
                 log_start_offset: read.log_start_offset,
                 diverging_epoch: self.diverging.unwrap_or_default(),
+                preferred_read_replica: self.preferred.unwrap_or(-1),
                 aborted_transactions: match isolation {
                     Isolation::ReadCommitted => Some(aborted(&read)),
                     Isolation::ReadUncommitted | Isolation::Everything => None,

@@ -7,6 +7,9 @@ use super::listener::Endpoint;
 use super::settings::Settings;
 use super::validator::Valid;
 
+/// The name that Kafka's selector has.
+const RACK_AWARE: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+
 pub(super) const DEFINITIONS: &[Definition] = &[
     Definition::broker(
         "default.replication.factor",
@@ -83,6 +86,14 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     )
     .valid(Valid::AtLeast(100)),
     Definition::broker(
+        "replica.selector.class",
+        Kind::String,
+        RACK_AWARE,
+        "Who serves consumers: with the rack-aware selector those with a `client.rack` read from a \
+         replica in sync in that rack, if there is one; when it is empty, all read from leaders.",
+    )
+    .valid(Valid::OneOf(&["", RACK_AWARE])),
+    Definition::broker(
         "log.sync.timeout.ms",
         Kind::Long,
         "1500",
@@ -141,6 +152,8 @@ pub struct ReplicationConfig {
     pub heartbeat_interval_ms: u64,
     /// How long a follower may be behind.
     pub lag_time_max_ms: u64,
+    /// Whether consumers are sent to replicas in their rack.
+    pub is_rack_aware: bool,
     /// How long a sync may take.
     pub sync_timeout_ms: u64,
     /// How leaderships are balanced; `None`: they are not.
@@ -176,6 +189,7 @@ impl ReplicationConfig {
             session_timeout_ms: settings.number("broker.session.timeout.ms"),
             heartbeat_interval_ms: settings.number("broker.heartbeat.interval.ms"),
             lag_time_max_ms: settings.number("replica.lag.time.max.ms"),
+            is_rack_aware: settings.text("replica.selector.class") == RACK_AWARE,
             sync_timeout_ms: settings.number("log.sync.timeout.ms"),
             leader_balance: settings.boolean("auto.leader.rebalance.enable").then(|| {
                 LeaderBalance {

@@ -145,6 +145,12 @@ impl Leader {
         &self.leadership.in_sync
     }
 
+    /// The followers in sync that have everything below `offset`, with what they have.
+    pub(crate) fn in_sync_beyond(&self, offset: i64) -> impl Iterator<Item = (i32, i64)> {
+        let followers = self.followers.iter().map(|(id, follower)| (*id, follower.fetch_offset));
+        followers.filter(move |(id, end)| *end >= offset && self.leadership.in_sync.contains(id))
+    }
+
     /// How many replicas there should be.
     pub(crate) fn replica_count(&self) -> usize {
         self.leadership.replicas.len()

@@ -170,6 +170,18 @@ impl Partition {
         Some(ReplicationStatus { replicas, in_sync, min_in_sync, lag_max })
     }
 
+    /// The follower from which a consumer is to read at `offset`: of those in sync that `is_near`
+    /// the one that has most.
+    pub(crate) fn nearest_replica(
+        &self,
+        offset: i64,
+        is_near: impl Fn(i32) -> bool,
+    ) -> Option<i32> {
+        let role = self.role.lock();
+        let near = role.leader()?.in_sync_beyond(offset).filter(|(id, _)| is_near(*id));
+        near.max_by_key(|(_, end)| *end).map(|(id, _)| id)
+    }
+
     /// Marks `place` of a follower's watch whenever there is something new to fetch.
     pub(crate) fn register_replica(&self, place: u32, watch: &Arc<ReplicaWatch>) {
         self.waiters.register_replica(place, watch);
