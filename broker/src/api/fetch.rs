@@ -1,11 +1,11 @@
 //! Fetch (key 1), v4–v18. Reads whole record batches from partitions.
-//! v7 incremental sessions (KIP-227) · v9 leader epochs (KIP-320) · v12 diverging epochs (KIP-595)
-//! · v11 reading from followers (KIP-392) · v13 topic ids (KIP-516) · v15 replica epoch · v16 the current leader comes with a leadership
-//! error (KIP-951).
+//! v7 incremental sessions (KIP-227) · v9 leader epochs (KIP-320) · v11 reading from followers
+//! (KIP-392) · v12 diverging epochs (KIP-595) · v13 topic ids (KIP-516) · v15 replica epoch · v16 the
+//! current leader comes with a leadership error (KIP-951).
 //! Stage one plans the reads, in the order of the connection; stage two waits for data.
 //! Differs from Kafka: a replica's fetch is refused from clients, replicas have a listener of their
-//! own (`replica_fetch`). A reader who names the epoch of its last record is told where histories part, also where its
-//! offset lies beyond the end of the log.
+//! own (`replica_fetch`). A reader who names the epoch of its last record is told where histories
+//! part, also where its offset lies beyond the end of the log.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
