@@ -18,6 +18,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use flumen_broker::controller::QUORUM_LOG_FILTER;
 use tracing_subscriber::EnvFilter;
 
 use cluster_flags::CommonFlags;
@@ -101,16 +102,11 @@ fn run(command_line: &CommandLine) -> anyhow::Result<()> {
     })
 }
 
-/// What the library of the metadata quorum may say unless `--log` asks it to say more: that its disk
-/// fails. That others are unreachable or busy it repeats at every attempt; the broker says it once.
-const QUORUM_LOG: &str = "openraft=error,openraft::raft=off,openraft::replication=off,\
-    openraft::replication::stream_state=error";
-
 /// Logs to stderr: what `--log` asks for, or else what suits the command.
 fn start_logging(flags: &CommonFlags, default: &str) -> anyhow::Result<()> {
     let asked = flags.log.as_deref().unwrap_or(default);
     // Of two directives for the same target the later one counts.
-    let filter = EnvFilter::try_new(format!("{QUORUM_LOG},{asked}"))
+    let filter = EnvFilter::try_new(format!("{QUORUM_LOG_FILTER},{asked}"))
         .map_err(|error| exit::Usage(format!("--log {asked}: {error}")))?;
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

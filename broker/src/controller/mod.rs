@@ -61,8 +61,9 @@ pub use producer_ids::{NoProducerIds, ProducerIdBlock};
 #[cfg(fuzzing)]
 pub use quorum::fuzzing;
 pub use quorum::{
-    ChangeVotersError, MemberStatus, NotAMessage, NotLeader, QuorumAddress, QuorumError,
-    QuorumLane, QuorumPeers, QuorumService, QuorumStatus, QuorumTransport, TransportError,
+    ChangeVotersError, MemberStatus, NotAMessage, NotLeader, QUORUM_LOG_FILTER, QuorumAddress,
+    QuorumError, QuorumLane, QuorumPeers, QuorumService, QuorumStatus, QuorumTransport,
+    TransportError,
 };
 pub use reassignments::{ReassignError, Reassignment};
 pub use records::{BrokerEndpoint, ConfigResource, MetadataRecord};

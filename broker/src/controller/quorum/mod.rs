@@ -55,6 +55,12 @@ pub(super) use state_machine::Published;
 pub use transport::{QuorumAddress, QuorumLane, QuorumTransport, TransportError};
 pub(super) use types::Directory;
 
+/// What the library may say in the log unless more is asked for, as directives of `EnvFilter`: that its
+/// disk fails. That others are unreachable or busy it repeats at every attempt, and this broker says it
+/// once.
+pub const QUORUM_LOG_FILTER: &str = "openraft=error,openraft::raft=off,openraft::replication=off,\
+    openraft::replication::stream_state=error";
+
 /// Far longer than a quorum of one needs to elect itself.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
