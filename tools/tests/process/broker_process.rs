@@ -104,6 +104,13 @@ impl BrokerProcess {
         wait(&mut self.child).code()
     }
 
+    /// Kills the broker and gives what it has said.
+    pub(crate) fn kill_and_hear(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log.take().unwrap().join().unwrap()
+    }
+
     /// Whether it runs still.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

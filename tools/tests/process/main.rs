@@ -6,6 +6,7 @@
 
 mod broker_process;
 mod cli;
+mod cluster;
 mod crash;
 #[allow(dead_code, reason = "shared with the wire tests of the protocol, which use more of it")]
 #[path = "../../../protocol/tests/wire/encoder.rs"]
@@ -14,6 +15,8 @@ mod hostile;
 mod limits;
 mod mutated;
 mod mutation;
+#[path = "../chaos/ports.rs"]
+mod ports;
 mod start;
 mod stranger;
 mod tour;
