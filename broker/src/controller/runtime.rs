@@ -285,7 +285,8 @@ impl Decider {
             let image = MetadataImage::clone(&self.quorum.published().image());
             if self.sessions_term != Some(term) {
                 let brokers = image.brokers().map(|broker| (broker.id, broker.epoch));
-                self.sessions.lock().on_leading(self.clock.monotonic(), brokers);
+                let (now, silent) = (self.clock.monotonic(), self.quorum.silent_since());
+                self.sessions.lock().on_leading(now, brokers, silent);
                 self.sessions_term = Some(term);
                 self.balance_at = Duration::ZERO;
             }

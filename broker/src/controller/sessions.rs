@@ -1,7 +1,8 @@
 //! Which brokers are alive: what only the leader of the quorum knows, and no record holds.
 //!
 //! A broker lives as long as its heartbeats come within the session timeout. A new leader has heard
-//! of nobody and gives everybody a full session. Time in which this process did not run counts for
+//! of nobody and gives everybody a full session; but the leader before it was silent already, or there
+//! would be no new one: half of a session may have passed for it. Time in which this process did not run counts for
 //! nobody: the heartbeats of it are still waiting to be read. Pure: time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,17 +34,30 @@ impl BrokerSessions {
         Self { timeout, sessions: BTreeMap::new(), ticked: Duration::ZERO }
     }
 
-    /// Begins anew: this broker has become the leader.
-    pub(super) fn on_leading(&mut self, now: Duration, brokers: impl Iterator<Item = (i32, i64)>) {
-        let session = |epoch| Session {
+    /// Begins anew: this broker has become the leader. `silent` is the leader before it and when that was
+    /// heard of; where this process did not run itself that is longer ago than it should be, hence half
+    /// a session is left.
+    pub(super) fn on_leading(
+        &mut self,
+        now: Duration,
+        brokers: impl Iterator<Item = (i32, i64)>,
+        silent: Option<(i32, Duration)>,
+    ) {
+        let passed = |id| match silent {
+            Some((leader, since)) if leader == id => {
+                now.saturating_sub(since).min(self.timeout / 2)
+            }
+            _ => Duration::ZERO,
+        };
+        let session = |id, epoch| Session {
             epoch,
-            deadline: now + self.timeout,
+            deadline: now + self.timeout - passed(id),
             is_heard: false,
             metadata_version: -1,
             service_version: None,
             leave_version: None,
         };
-        self.sessions = brokers.map(|(id, epoch)| (id, session(epoch))).collect();
+        self.sessions = brokers.map(|(id, epoch)| (id, session(id, epoch))).collect();
         self.ticked = now;
     }
 
@@ -142,7 +156,7 @@ mod tests {
 
     fn leading(now: u64, brokers: &[(i32, i64)]) -> BrokerSessions {
         let mut sessions = BrokerSessions::new(TIMEOUT);
-        sessions.on_leading(ms(now), brokers.iter().copied());
+        sessions.on_leading(ms(now), brokers.iter().copied(), None);
         sessions
     }
 
@@ -179,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    fn the_silence_of_the_leader_before_counts_as_half_a_session_at_most() {
+        for (heard, missed) in [(9_000, 11_500), (0, 11_250)] {
+            let mut sessions = BrokerSessions::new(TIMEOUT);
+            let brokers = [(1, 10), (2, 20)].into_iter();
+            sessions.on_leading(ms(10_000), brokers, Some((1, ms(heard))));
+            assert!(sessions.is_alive(ms(missed - 1), 1, 10), "{heard}");
+            assert!(!sessions.is_alive(ms(missed), 1, 10), "{heard}");
+            assert!(sessions.is_alive(ms(12_499), 2, 20));
+        }
+    }
+
+    #[test]
     fn another_start_has_a_session_of_its_own() {
         let mut sessions = leading(0, &[(1, 10)]);
         sessions.on_heartbeat(ms(100), 1, 11, 0);
@@ -192,7 +218,7 @@ mod tests {
         sessions.on_heartbeat(ms(100), 2, 20, 0);
         assert_eq!(sessions.heard(ms(200)), BTreeSet::from([2]));
         assert_eq!(sessions.heard(ms(2600)), BTreeSet::new(), "and not missed since");
-        sessions.on_leading(ms(3000), [(2, 20)].into_iter());
+        sessions.on_leading(ms(3000), [(2, 20)].into_iter(), None);
         assert_eq!(sessions.heard(ms(3000)), BTreeSet::new());
     }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use openraft::Instant;
 use openraft::async_runtime::WatchReceiver;
-use openraft_rt_tokio::TokioInstant;
 
 use super::service::QuorumService;
 
@@ -69,15 +68,16 @@ pub(super) async fn watch_leader(service: Arc<QuorumService>, heartbeat: Duratio
     let Some(raft) = service.raft() else { return };
     loop {
         tokio::time::sleep(heartbeat).await;
-        if service.other_leader().is_none() {
-            continue;
-        }
+        let Some(leader) = service.other_leader() else { continue };
         let heard = raft.with_raft_state(|state| state.vote_last_modified()).await;
         match heard {
-            Ok(Some(at)) if TokioInstant::now() > at + heartbeat * 2 => {
-                replace_leader(Arc::clone(&service)).await;
+            Ok(Some(at)) => {
+                service.note_heard(leader.address.node_id, at.elapsed());
+                if at.elapsed() > heartbeat * 2 {
+                    replace_leader(Arc::clone(&service)).await;
+                }
             }
-            Ok(_) => {}
+            Ok(None) => {}
             Err(_stopped) => return,
         }
     }

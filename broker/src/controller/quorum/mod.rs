@@ -426,6 +426,11 @@ impl Quorum {
         self.raft.metrics().borrow_watched().current_leader.map(node)
     }
 
+    /// The other broker that led last, and when it was heard of last.
+    pub(super) fn silent_since(&self) -> Option<(i32, Duration)> {
+        self.service.silent_since()
+    }
+
     /// Waits until another broker than `known` leads; for good if the quorum stops.
     pub(super) async fn another_leader(&self, known: Option<i32>) {
         let mut metrics = self.raft.metrics();

@@ -53,6 +53,8 @@ pub struct QuorumService {
     raft: OnceLock<Raft<TypeConfig, StateMachine>>,
     arriving: Mutex<Arriving>,
     pub(super) is_replacing: AtomicBool,
+    /// The other broker that led last, and when it was heard of.
+    heard: Mutex<Option<(i32, Duration)>>,
 }
 
 impl fmt::Debug for QuorumService {
@@ -94,6 +96,7 @@ impl QuorumService {
             raft: OnceLock::new(),
             arriving: Mutex::default(),
             is_replacing: AtomicBool::new(false),
+            heard: Mutex::default(),
         }
     }
 
@@ -269,6 +272,17 @@ impl QuorumService {
         let member = metrics.membership_config.membership().get_node(&leader)?;
         let address = QuorumAddress { node_id: super::node(leader), addr: member.addr.clone() };
         Some(OtherLeader { vote: metrics.vote, address })
+    }
+
+    /// Notes that the broker that leads was heard of some time `ago`.
+    pub(super) fn note_heard(&self, leader: i32, ago: Duration) {
+        let at = self.seams.clock.monotonic().saturating_sub(ago);
+        *self.heard.lock() = Some((leader, at));
+    }
+
+    /// The other broker that led last, and since when it says nothing.
+    pub(super) fn silent_since(&self) -> Option<(i32, Duration)> {
+        *self.heard.lock()
     }
 
     /// Whether nobody listens where the leader was; if so, its lease ends here.
