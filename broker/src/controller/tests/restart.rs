@@ -13,9 +13,12 @@ use crate::config::BrokerConfig;
 use crate::controller::testing::{enter_service, registration};
 use crate::controller::{BrokerRegistration, Controller, CreateTopicError, TopicReference};
 
+/// The broker sends one heartbeat, when it starts, which must do for the whole test.
+const SESSION: (&str, &str) = ("broker.session.timeout.ms", "600000");
+
 fn config(dir: &Path) -> Arc<BrokerConfig> {
     let dir = dir.to_str().unwrap();
-    Arc::new(BrokerConfig::with([("log.dirs", dir), ("node.id", "1")]).unwrap())
+    Arc::new(BrokerConfig::with([("log.dirs", dir), ("node.id", "1"), SESSION]).unwrap())
 }
 
 async fn start(dir: &Path) -> Controller {
@@ -127,6 +130,7 @@ async fn snapshots_bound_the_log() {
     let settings = [
         ("log.dirs", dir.path().to_str().unwrap()),
         ("metadata.log.max.record.bytes.between.snapshots", "2000"),
+        SESSION,
     ];
     let config = Arc::new(BrokerConfig::with(settings).unwrap());
     let controller =
