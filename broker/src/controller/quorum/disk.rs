@@ -335,17 +335,24 @@ impl Disk {
 
     /// The entries from `from` to before `to`, as far as they are there.
     pub(super) fn read(&self, from: u64, to: u64) -> io::Result<Vec<Entry>> {
+        self.read_some(from, to, usize::MAX)
+    }
+
+    /// Reads entries until they have `bytes_max` bytes, the first in any case.
+    pub(super) fn read_some(&self, from: u64, to: u64, bytes_max: usize) -> io::Result<Vec<Entry>> {
         let (mut next, end) = {
             let log = self.log.lock();
             (offset(from)?.max(log.log_start_offset()), offset(to)?.min(log.log_end_offset()))
         };
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         self.for_each_batch(next, end, |batch| {
+            bytes += batch.bytes().len();
             found.extend(entries(&batch, next..end)?);
             if let Some(last) = found.last() {
                 next = offset(last.log_id.index)? + 1;
             }
-            Ok(next)
+            let is_enough = bytes >= bytes_max && !found.is_empty();
+            Ok(if is_enough { end } else { next })
         })?;
         Ok(found)
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use flumen_client::connection::Seams;
 use flumen_storage::vfs::{RealDisk, Vfs};
 use openraft::StorageError;
+use openraft::storage::RaftLogReader;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
@@ -108,6 +109,34 @@ async fn entries_in_flight_together_are_applied_in_order() {
         assert!(seen >= value, "an answer came before its entry was in the image");
     }
     quorum.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_follower_is_sent_no_more_at_once_than_a_message_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let quorum = start(&vfs, dir.path()).await;
+    for value in 0..30 {
+        let large = format!("{value}{}", "x".repeat(100_000));
+        quorum.append(setting("a", &large)).await.unwrap().applied().await.unwrap();
+    }
+    quorum.shutdown().await;
+    drop(quorum);
+
+    let disk = Arc::new(Disk::open(Arc::clone(&vfs), dir.path(), Seams::real()).unwrap());
+    let end = disk.last().unwrap().index + 1;
+    let mut log = LogStore::new(disk);
+    let all = log.try_get_log_entries(0..end).await.unwrap();
+    let (mut sent, mut messages) = (Vec::new(), 0);
+    while sent.len() < all.len() {
+        let next = u64::try_from(sent.len()).unwrap();
+        let some = log.limited_get_log_entries(next, end).await.unwrap();
+        assert!(!some.is_empty() && some.len() < 15, "{}", some.len());
+        sent.extend(some);
+        messages += 1;
+    }
+    assert_eq!(sent, all);
+    assert!(messages >= 3, "{messages}");
 }
 
 #[tokio::test]
