@@ -25,6 +25,7 @@ use super::quorum::{NotLeader, Pending, Quorum};
 use super::records::MetadataRecord;
 use super::sessions::BrokerSessions;
 use super::standing::Standing;
+use crate::clock::within;
 use crate::config::BrokerConfig;
 
 /// Requests that wait for the task; more wait in their connections.
@@ -32,6 +33,10 @@ pub(super) const QUEUE_SIZE: usize = 1024;
 
 /// How often sessions are looked at: a fraction of the shortest that makes sense.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long the image may take to be up to date. A leader that cannot reach a majority would wait
+/// for ever, and whoever asks it meanwhile, a broker that starts for one, would with it.
+const BARRIER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often missing leaders are looked for where leaders are not balanced.
 const LOOK_INTERVAL: Duration = Duration::from_secs(300);
@@ -281,7 +286,8 @@ impl Decider {
     async fn ahead(&mut self) -> Result<&mut Ahead, NotLeader> {
         let term = self.quorum.leading_term().ok_or(NotLeader)?;
         if self.ahead.as_ref().is_none_or(|ahead| ahead.term != term) {
-            self.quorum.catch_up().await?;
+            let barrier = within(BARRIER_TIME_MAX, self.quorum.barrier());
+            barrier.await.unwrap_or(Err(NotLeader))?;
             let image = MetadataImage::clone(&self.quorum.published().image());
             if self.sessions_term != Some(term) {
                 let brokers = image.brokers().map(|broker| (broker.id, broker.epoch));

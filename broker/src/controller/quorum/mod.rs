@@ -37,7 +37,7 @@ use flumen_client::connection::{Seams, TaskHandle};
 use flumen_storage::vfs::Vfs;
 use openraft::async_runtime::WatchReceiver;
 use openraft::impls::ProgressResponder;
-use openraft::{Config, Instant, Raft, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 
 use super::records::MetadataRecord;
@@ -263,7 +263,7 @@ impl OpenQuorum {
         if quorum.is_only_voter().await? {
             let wait = quorum.raft.wait(Some(START_TIMEOUT));
             wait.state(ServerState::Leader, "start").await.map_err(refused)?;
-            quorum.catch_up().await.map_err(refused)?;
+            quorum.barrier().await.map_err(refused)?;
         } else if is_alone {
             let known = quorum.members().await?;
             quorum.shutdown().await;
@@ -395,11 +395,11 @@ impl Quorum {
         (metrics.state == ServerState::Leader).then_some(metrics.current_term)
     }
 
-    /// Waits until everything that leaders before this one appended is in the published image.
-    pub(super) async fn catch_up(&self) -> Result<(), NotLeader> {
-        let read = self.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-        let read = runtime::within(self.seams.clone(), read).await;
-        read.map(|_| ()).map_err(|_refused| NotLeader)
+    /// Waits until everything that this leader or one before has appended is in the published image.
+    /// An empty entry behind it all is waited for: what is committed says nothing of what this leader
+    /// has on its way, and which may be committed later.
+    pub(super) async fn barrier(&self) -> Result<(), NotLeader> {
+        self.append(Vec::new()).await?.applied().await
     }
 
     /// Appends records as one entry, after all that was appended before.

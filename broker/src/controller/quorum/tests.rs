@@ -139,6 +139,25 @@ async fn a_follower_is_sent_no_more_at_once_than_a_message_takes() {
     assert!(messages >= 3, "{messages}");
 }
 
+/// A decision on an image without what is on its way could contradict it.
+#[tokio::test]
+async fn behind_a_barrier_the_image_has_what_was_on_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let quorum = start(&vfs, dir.path()).await;
+    for round in 0..20 {
+        for value in 0..20 {
+            let value = (20 * round + value).to_string();
+            drop(quorum.append(setting("a", &value)).await.unwrap());
+        }
+        quorum.barrier().await.unwrap();
+        let image = quorum.published().image();
+        let newest = (20 * round + 19).to_string();
+        assert_eq!(image.configs(&ConfigResource::Cluster)["a"], newest);
+    }
+    quorum.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_record_of_a_newer_version_stops_the_start_with_its_name() {
     let dir = tempfile::tempdir().unwrap();

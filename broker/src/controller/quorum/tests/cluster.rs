@@ -333,7 +333,7 @@ impl Cluster {
             if let Some(id) = self.leads()
                 && let Some(quorum) = self.quorum(id)
                 && let Ok(Ok(())) =
-                    tokio::time::timeout(Duration::from_secs(1), quorum.catch_up()).await
+                    tokio::time::timeout(Duration::from_secs(1), quorum.barrier()).await
             {
                 return id;
             }
