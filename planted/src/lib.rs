@@ -63,6 +63,40 @@ bugs! {
     StaleProposalsAreTaken,
     /// A producer id is given twice.
     ProducerIdsRepeat,
+    /// A record is acknowledged once its leader has appended it, whoever was to be awaited.
+    AppendedIsAcknowledged,
+    /// The high watermark does not wait for the members of the in-sync set.
+    MembersAreNotAwaited,
+    /// The high watermark does not wait for those who are proposed as members.
+    ProposedAreNotAwaited,
+    /// The high watermark moves though too few are in sync.
+    TooFewMayCommit,
+    /// A leader counts its own records before they are synced.
+    LeadersCountTheUnsynced,
+    /// A follower tells that it has records which it has not synced.
+    FollowersTellTheUnsynced,
+    /// A follower joins the in-sync set wherever its log ends.
+    LaggardsJoin,
+    /// A follower of a new leader cuts its log at its own high watermark.
+    FollowersCutAtTheirWatermark,
+    /// A leader does not tell a follower that their histories part.
+    DivergenceIsNotTold,
+    /// A fetch is answered whatever leader epoch it names.
+    FetchEpochsAreUnchecked,
+    /// A record is acknowledged by the high watermark of a later leader epoch.
+    TermsAreConfused,
+    /// Consumers read beyond the high watermark.
+    UncommittedIsRead,
+    /// A coordinator that was replaced appends all the same.
+    OldCoordinatorsAppend,
+    /// A broker that is registered again leads what its last start led.
+    StartsKeepLeading,
+    /// A broker that is registered again has the epoch of its last start.
+    StartsShareAnEpoch,
+    /// Producers' batches that were cut off a log are taken for repetitions when they come again.
+    CutBatchesAreRemembered,
+    /// A follower does not note which producers' batches it copies.
+    FollowersIgnoreProducers,
 }
 
 /// Whether a bug is there.

@@ -4,6 +4,7 @@
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -36,6 +37,9 @@ struct Arguments {
     /// Begins no further seed after so many minutes.
     #[arg(long)]
     minutes: Option<u64>,
+    /// How many seeds to run at the same time, each on a thread of its own.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Runs every seed twice and compares what came of it.
     #[arg(long)]
     twice: bool,
@@ -65,12 +69,31 @@ struct Summary {
     problems: Vec<String>,
 }
 
+/// What came of all seeds.
+#[derive(Debug, Default)]
+struct Total {
+    begun: u64,
+    ran: u32,
+    failed: u32,
+    acknowledged: usize,
+    simulated: Duration,
+}
+
+impl Total {
+    fn add(&mut self, summary: &Summary) {
+        self.ran += 1;
+        self.failed += u32::from(!summary.problems.is_empty());
+        self.acknowledged += summary.acknowledged;
+        self.simulated += summary.elapsed;
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
 #[expect(clippy::disallowed_methods, reason = "the time that it may take is that of the caller")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.log {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();
+        tracing_subscriber::fmt().with_env_filter("debug,openraft=warn").init();
     }
     let began = Instant::now();
     #[cfg(feature = "planted-bugs")]
@@ -78,36 +101,65 @@ fn main() -> ExitCode {
         return find_planted(&arguments);
     }
     let is_late = || arguments.minutes.is_some_and(|m| began.elapsed().as_secs() >= m * 60);
-    let (mut ran, mut failed, mut acknowledged, mut simulated) = (0, 0, 0, Duration::ZERO);
-    for seed in arguments.seed..arguments.seed + arguments.seeds {
-        if is_late() {
-            break;
+    let total = Mutex::new(Total::default());
+    let locked = || total.lock().expect("nobody panics while holding sums");
+    let next = || {
+        let mut total = locked();
+        let seed = arguments.seed + total.begun;
+        (total.begun < arguments.seeds && !is_late()).then(|| total.begun += 1)?;
+        Some(seed)
+    };
+    let work = || {
+        while let Some(seed) = next() {
+            let summary = run(&arguments, seed);
+            // Under the lock, so that the lines of a seed stay together.
+            let mut total = locked();
+            total.add(&summary);
+            print(&arguments, seed, &summary);
         }
-        let summary = run(&arguments, seed);
-        ran += 1;
-        acknowledged += summary.acknowledged;
-        simulated += summary.elapsed;
-        if arguments.log {
-            summary.log.iter().for_each(|line| println!("{line}"));
-        }
-        if !summary.problems.is_empty() {
-            failed += 1;
-            let name = arguments.scenario.to_possible_value();
-            let name = name.as_ref().map_or("", |name| name.get_name());
-            let brokers = arguments.brokers.map(|count| format!(" --brokers {count}"));
-            println!(
-                "seed {seed} failed: cargo run --release -p flumen-sim -- {name} --seed {seed}{}",
-                brokers.unwrap_or_default()
-            );
-            for problem in summary.problems {
-                println!("  {problem}");
-            }
-        }
-    }
+    };
+    std::thread::scope(|scope| {
+        (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
+    });
+    let Total { ran, failed, acknowledged, simulated, .. } = *locked();
     let hours = simulated.as_secs_f64() / 3600.0;
     println!("{ran} seeds, {hours:.2} simulated hours, {acknowledged} records acknowledged");
     println!("{} passed, {failed} failed, in {:.0?}", ran - failed, began.elapsed());
+    if let Some(cpu) = cpu_seconds() {
+        println!("{:.2} s of processor time for each", cpu / f64::from(ran.max(1)));
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what is wrong with a seed, and how to see it again.
+#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
+fn print(arguments: &Arguments, seed: u64, summary: &Summary) {
+    if arguments.log {
+        summary.log.iter().for_each(|line| println!("{line}"));
+    }
+    if summary.problems.is_empty() {
+        return;
+    }
+    let name = arguments.scenario.to_possible_value();
+    let name = name.as_ref().map_or("", |name| name.get_name());
+    let brokers = arguments.brokers.map(|count| format!(" --brokers {count}"));
+    println!(
+        "seed {seed} failed: cargo run --release -p flumen-sim -- {name} --seed {seed}{}",
+        brokers.unwrap_or_default()
+    );
+    for problem in &summary.problems {
+        println!("  {problem}");
+    }
+}
+
+/// The processor time of this process, where the system tells in the way of Linux.
+fn cpu_seconds() -> Option<f64> {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program may hold anything, so what follows it is counted from its end.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Some(ticks.sum::<Result<f64, _>>().ok()? / TICKS_PER_SECOND)
 }
 
 /// Runs a seed, twice if asked to. A panic is a problem like others.
@@ -139,28 +191,43 @@ fn find_planted(arguments: &Arguments) -> ExitCode {
     let is_wanted = |bug: &Bug| {
         arguments.bug.as_ref().is_none_or(|wanted| format!("{bug:?}").eq_ignore_ascii_case(wanted))
     };
-    let mut status = ExitCode::SUCCESS;
-    for bug in Bug::ALL.iter().copied().filter(is_wanted) {
-        flumen_planted::plant(Some(bug));
-        let seeds = arguments.seed..arguments.seed + arguments.seeds;
-        let found = seeds.into_iter().find_map(|seed| {
-            let summary = catch_unwind(|| cluster(seed, arguments.brokers))
-                .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()));
-            Some((seed, summary.problems.into_iter().next()?))
-        });
-        flumen_planted::plant(None);
-        match found {
-            Some((seed, problem)) => {
-                let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
-                println!("{bug:?} | {} | {seed} | {problem}", bug.description());
-            }
-            None => {
-                println!("{bug:?} | {} | not found", bug.description());
-                status = ExitCode::FAILURE;
-            }
+    let left = Mutex::new(Bug::ALL.iter().copied().filter(is_wanted));
+    let missed = Mutex::new(0);
+    let next = || left.lock().expect("nobody panics while taking one").next();
+    let work = || {
+        while let Some(bug) = next() {
+            let line = match first_finding(arguments, bug) {
+                Some((seed, problem)) => {
+                    let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
+                    format!("{seed} | {problem}")
+                }
+                None => {
+                    *missed.lock().expect("nobody panics while counting") += 1;
+                    "not found |".to_owned()
+                }
+            };
+            println!("{bug:?} | {} | {line}", bug.description());
         }
-    }
-    status
+    };
+    std::thread::scope(|scope| {
+        (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
+    });
+    let missed = *missed.lock().expect("nobody panics while counting");
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The first seed that finds a bug, and what it finds.
+#[cfg(feature = "planted-bugs")]
+fn first_finding(arguments: &Arguments, bug: Bug) -> Option<(u64, String)> {
+    flumen_planted::plant(Some(bug));
+    let seeds = arguments.seed..arguments.seed + arguments.seeds;
+    let found = seeds.into_iter().find_map(|seed| {
+        let summary = catch_unwind(|| cluster(seed, arguments.brokers))
+            .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()));
+        Some((seed, summary.problems.into_iter().next()?))
+    });
+    flumen_planted::plant(None);
+    found
 }
 
 fn cluster(seed: u64, brokers: Option<i32>) -> Summary {

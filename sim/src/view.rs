@@ -138,7 +138,7 @@ impl Viewer {
         let committed = if is_compared { committed_from(partition, next) } else { Vec::new() };
         ReplicaView {
             partition: key,
-            is_leader: !partition.is_closed(),
+            is_leader: partition.is_leading(),
             leader_epoch: partition.leader_epoch(),
             high_watermark: partition.high_watermark(),
             log_end_offset: partition.log_end_offset(),

@@ -13,6 +13,23 @@ fn a_cluster_of_one_comes_through() {
     }
 }
 
+#[test]
+fn a_cluster_of_three_comes_through() {
+    for seed in [1, 2] {
+        let outcome = cluster::run(seed, 3).unwrap();
+        assert_eq!(outcome.problems, Vec::<String>::new(), "seed {seed}");
+        assert!(outcome.operations.acknowledged() > 100, "seed {seed} wrote too little");
+    }
+}
+
+/// The disk fails while a segment is rolled, which no group commit hears of: the broker has to stop
+/// nevertheless, or its replica never catches up.
+#[test]
+fn a_follower_whose_disk_fails_in_an_append_starts_anew() {
+    let outcome = cluster::run(10, 3).unwrap();
+    assert_eq!(outcome.problems, Vec::<String>::new());
+}
+
 /// A record that was appended before the disk failed is read after the restart, and the producer had
 /// given up meanwhile: it must not say that the record is certainly not there.
 #[test]
@@ -23,6 +40,8 @@ fn a_record_on_a_disk_that_failed_is_not_called_unwritten() {
 
 #[test]
 fn a_seed_gives_the_same_run_twice() {
-    let trace = || cluster::run(6, 1).unwrap().trace();
-    assert_eq!(trace(), trace());
+    for brokers in [1, 3] {
+        let trace = || cluster::run(6, brokers).unwrap().trace();
+        assert_eq!(trace(), trace());
+    }
 }

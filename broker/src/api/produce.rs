@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::messages::produce::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
     PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -184,7 +185,7 @@ impl StageOne<'_> {
         let needs_all = self.acks == ACKS_ALL;
         match partition.append(bytes, AppendOrigin::Client, needs_all, self.now_ms) {
             Ok(Appended { info, leader_epoch }) => {
-                if needs_all {
+                if needs_all && !is_planted(Bug::AppendedIsAcknowledged) {
                     self.waiting.push(Waiting {
                         topic: topic_place,
                         partition: partition_place,

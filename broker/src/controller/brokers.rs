@@ -4,6 +4,7 @@
 //! did under an older epoch can thus be told from what it does now.
 
 use flumen_client::connection::Rng;
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
@@ -79,12 +80,16 @@ pub(super) fn register_broker(
             partition.in_sync.iter().chain(&partition.eligible).all(|id| *id == broker_id);
         let has_lost = !is_same_disk || (rules.is_page_cache && !broker.was_clean && !is_last);
         match holds(&partition.in_sync) || holds(&partition.eligible) {
+            _ if is_planted(Bug::StartsKeepLeading) => None,
             true if has_lost => Some(change.exclude(broker_id)),
             true => Some(change),
             false => None,
         }
     });
-    let epoch = image.next_broker_epoch();
+    let epoch = match registered {
+        Some(registered) if is_planted(Bug::StartsShareAnEpoch) => registered.epoch,
+        _ => image.next_broker_epoch(),
+    };
     let registration = RegisterBrokerRecord {
         broker_id,
         epoch,

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_storage::EpochEndOffset;
 
 use crate::config::Durability;
@@ -132,7 +133,8 @@ impl Follower {
         if let Some(BackOff { until, .. }) = self.back_off.filter(|back_off| now < back_off.until) {
             return Next::Wait(until);
         }
-        let is_synced = log.flushed_end_offset >= log.log_end_offset;
+        let is_synced = log.flushed_end_offset >= log.log_end_offset
+            || is_planted(Bug::FollowersTellTheUnsynced);
         if self.following.durability == Durability::Fsync && !is_synced {
             return Next::Sync;
         }

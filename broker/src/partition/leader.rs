@@ -17,6 +17,8 @@ mod proposals;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flumen_planted::{Bug, is_planted};
+
 use crate::config::Durability;
 
 pub(crate) use self::proposals::{InSyncProposal, ProposalOutcome};
@@ -256,6 +258,9 @@ impl Leader {
             return self.followers.get(&replica_id).map(|follower| follower.fetch_offset);
         }
         Some(match self.leadership.durability {
+            Durability::Fsync if is_planted(Bug::LeadersCountTheUnsynced) => {
+                self.own.log_end_offset
+            }
             Durability::Fsync => self.own.flushed_end_offset,
             Durability::PageCache => self.own.log_end_offset,
         })
@@ -270,12 +275,14 @@ impl Leader {
     /// than acknowledging takes.
     fn advance_high_watermark(&mut self) -> Option<i64> {
         let Leadership { in_sync, min_in_sync, .. } = &self.leadership;
-        if in_sync.len() < *min_in_sync {
+        if in_sync.len() < *min_in_sync && !is_planted(Bug::TooFewMayCommit) {
             return None;
         }
         let mut lowest = self.counted_end(self.node_id)?;
         let proposed = self.proposals.proposed();
-        for id in in_sync.iter().chain(proposed) {
+        let members = in_sync.iter().filter(|_| !is_planted(Bug::MembersAreNotAwaited));
+        let proposed = proposed.iter().filter(|_| !is_planted(Bug::ProposedAreNotAwaited));
+        for id in members.chain(proposed) {
             lowest = lowest.min(self.counted_end(*id)?);
         }
         for follower in self.followers.values().filter(|follower| follower.is_awaited) {

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use flumen_storage::group_commit::{Flush, FlushResult, Flushable, Registration};
 use flumen_storage::{
@@ -226,7 +227,8 @@ impl Partition {
         let (leader_epoch, durability) = {
             let role = self.role.lock();
             let leader = role.leader().ok_or(AppendError::NotLeader)?;
-            if expected_epoch.is_some_and(|expected| expected != leader.leader_epoch()) {
+            let is_of_now = expected_epoch.is_none_or(|expected| expected == leader.leader_epoch());
+            if !is_of_now && !is_planted(Bug::OldCoordinatorsAppend) {
                 return Err(AppendError::NotLeader);
             }
             let (in_sync, required) = leader.in_sync_count();
@@ -235,7 +237,8 @@ impl Partition {
             }
             (leader.leader_epoch(), leader.durability())
         };
-        let info = log.append_as_leader(records, leader_epoch, origin, now_ms)?;
+        let appended = log.append_as_leader(records, leader_epoch, origin, now_ms);
+        let info = appended.inspect_err(|_| self.check_disk(&log))?;
         if info.duplicate {
             return Ok(Appended { info, leader_epoch });
         }
@@ -296,6 +299,9 @@ impl Partition {
         let high_watermark = self.high_watermark();
         let last_stable_offset = log.last_stable_offset(high_watermark);
         let upper_bound = match isolation {
+            Isolation::ReadUncommitted if is_planted(Bug::UncommittedIsRead) => {
+                log.log_end_offset()
+            }
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => last_stable_offset,
             Isolation::Everything => log.log_end_offset(),
@@ -366,6 +372,12 @@ impl Partition {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.role.lock().leader().is_none_or(leader::Leader::is_settled)
+    }
+
+    /// Whether this broker leads the partition, as far as it knows.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.state.load(Ordering::Acquire) == LEADING
     }
 
     /// Whether another broker leads the partition, or nobody.
@@ -453,7 +465,8 @@ impl Partition {
         if !(0..=high_watermark).contains(&offset) {
             return Err(TrimError::OffsetOutOfRange { offset, high_watermark });
         }
-        log.advance_log_start_offset(offset)?;
+        let advanced = log.advance_log_start_offset(offset);
+        advanced.inspect_err(|_| self.check_disk(&log))?;
         Ok(log.log_start_offset())
     }
 
@@ -496,7 +509,10 @@ impl Partition {
 
     /// Runs `change` with the log, for maintenance.
     pub(crate) fn with_log_mut<T>(&self, change: impl FnOnce(&mut PartitionLog) -> T) -> T {
-        change(&mut self.log.lock())
+        let mut log = self.log.lock();
+        let changed = change(&mut log);
+        self.check_disk(&log);
+        changed
     }
 
     /// Flushes the log and makes the next start quick; nothing can be appended any more.
@@ -519,6 +535,14 @@ impl Partition {
             return;
         }
         self.on_flushed(self.flush.mark_flushed(plan));
+    }
+
+    /// To be called after whatever may have failed: a log that an error of the disk took offline stays
+    /// so, and its replica would neither serve nor catch up for as long as the broker runs.
+    fn check_disk(&self, log: &PartitionLog) {
+        if log.is_offline() && self.state.load(Ordering::Acquire) != CLOSED {
+            self.data_dir.fail();
+        }
     }
 
     /// Final: nothing is acknowledged any more. What is on disk for certain can be read.

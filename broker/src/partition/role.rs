@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_storage::{LogConfig, PartitionLog};
 
 use super::follower::{Follower, Following, LogEnds};
@@ -117,6 +118,10 @@ impl Partition {
                 true
             }
             (Part::Follow(following), role) => {
+                if is_planted(Bug::FollowersCutAtTheirWatermark) {
+                    let now_ms = i64::try_from(self.data_dir.now().as_millis()).unwrap_or(0);
+                    log.truncate_to(role.high_watermark(), now_ms).unwrap_or_default();
+                }
                 *role = Role::Follower(Follower::new(following, role.high_watermark()));
                 true
             }

@@ -177,6 +177,18 @@ fn a_failed_sync_is_final_and_what_is_on_disk_can_be_read() {
     assert_eq!((bench.partition.high_watermark(), bench.shown()), (1, shown));
 }
 
+/// Rolling a segment syncs the one before, and no group commit hears what came of it.
+#[test]
+fn a_sync_that_fails_in_an_append_is_the_end_of_the_disk_as_well() {
+    let bench = bench(Durability::Fsync);
+    bench.append("one").unwrap();
+    let config = LogConfig { segment_bytes: 100, ..LogConfig::default() };
+    bench.partition.take_part(Part::Lead(leadership(&[1], Durability::Fsync)), Arc::new(config));
+    bench.disk.fail_matching(Operation::Sync, ".log", 1);
+    bench.append("two").unwrap_err();
+    assert!(bench.partition.data_dir.has_failed());
+}
+
 #[test]
 fn a_full_disk_refuses_appends_until_there_is_space() {
     let bench = bench(Durability::Fsync);

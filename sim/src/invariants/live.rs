@@ -30,7 +30,7 @@ impl Default for Watch {
         Self(vec![
             ("broker epochs grow", Box::<broker_epochs_grow::State>::default()),
             ("committed records are final", Box::<committed_is_final::State>::default()),
-            ("fenced brokers lead nothing", Box::new(fenced_brokers_lead_nothing::State)),
+            ("fenced brokers lead nothing", Box::<fenced_brokers_lead_nothing::State>::default()),
             ("high watermarks grow", Box::<high_watermark_grows::State>::default()),
             ("members hold the committed", Box::<members_hold_the_committed::State>::default()),
             ("metadata is one history", Box::<metadata_is_one_history::State>::default()),

@@ -226,6 +226,7 @@ impl Clients {
     async fn run(self, shared: Shared) -> turmoil::Result {
         let seeds = SeededRng::new(self.seed);
         let admin = self.program(&seeds, &shared).await?;
+        administration::await_brokers(&admin, self.brokers).await;
         administration::create(&admin.client, TOPIC, PARTITIONS).await?;
         let mut running: Vec<LocalBoxFuture<'_, turmoil::Result>> = Vec::new();
         for number in 1..=PRODUCERS {
@@ -241,7 +242,7 @@ impl Clients {
         let program = self.program(&seeds, &shared).await?;
         let following = reading::follow(program, MEMBERS + 1);
         running.push(self.noted("follower".to_owned(), following).boxed_local());
-        let administering = administration::run(admin.clone());
+        let administering = administration::run(admin.clone(), self.brokers);
         running.push(self.noted("administrator".to_owned(), administering).boxed_local());
         try_join_all(running).await?;
         let reading = reading::to_the_end(&admin, MEMBERS + 2);

@@ -6,6 +6,7 @@
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::{
     BATCH_OVERHEAD, BatchError, BatchHeader, Batches, RecordBatch, TimestampType,
 };
@@ -92,6 +93,9 @@ impl PartitionLog {
                 return Err(AppendError::OffsetOutOfOrder { base_offset, log_end_offset });
             }
             log_end_offset = header.next_offset();
+            if is_planted(Bug::FollowersIgnoreProducers) {
+                continue;
+            }
             let marker = end_marker(header, &[batch.bytes()]);
             self.producers.stage(&mut staged, header, marker, AppendOrigin::Replication)?;
         }

@@ -1,5 +1,7 @@
 //! The end of the log moving back, as it does for a follower that diverged from its leader.
 
+use flumen_planted::{Bug, is_planted};
+
 use super::PartitionLog;
 use super::rebuild::{producer_state_at, read_error};
 use crate::batch_walk::HeaderWalk;
@@ -81,7 +83,9 @@ impl PartitionLog {
                 self.dir.remove(&name)?;
             }
         }
-        self.producers = producer_state_at(&self.dir, &self.segments, self.log_end_offset)?;
+        if !is_planted(Bug::CutBatchesAreRemembered) {
+            self.producers = producer_state_at(&self.dir, &self.segments, self.log_end_offset)?;
+        }
         let mut epochs = self.epochs.clone();
         epochs.truncate_from_end(self.log_end_offset);
         let state = LogState { log_start_offset: self.log_start_offset, epochs };
