@@ -263,6 +263,7 @@ impl Decider {
     /// Applies what was decided to the image ahead of the log, and sends it on its way.
     async fn append(&mut self, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
         let ahead = self.ahead.as_mut().ok_or(NotLeader)?;
+        let term = ahead.term;
         let mut leaderships = LeadershipChanges::default();
         for record in &records {
             if let MetadataRecord::PartitionChange(change) = record {
@@ -273,7 +274,7 @@ impl Decider {
         leaderships.report(&self.elections);
         let mut latest = Err(NotLeader);
         for entry in entries(records) {
-            latest = self.quorum.append(entry).await;
+            latest = self.quorum.append(term, entry).await;
             if latest.is_err() {
                 self.ahead = None;
                 break;
@@ -286,7 +287,7 @@ impl Decider {
     async fn ahead(&mut self) -> Result<&mut Ahead, NotLeader> {
         let term = self.quorum.leading_term().ok_or(NotLeader)?;
         if self.ahead.as_ref().is_none_or(|ahead| ahead.term != term) {
-            let barrier = within(BARRIER_TIME_MAX, self.quorum.barrier());
+            let barrier = within(BARRIER_TIME_MAX, self.quorum.barrier(term));
             barrier.await.unwrap_or(Err(NotLeader))?;
             let image = MetadataImage::clone(&self.quorum.published().image());
             if self.sessions_term != Some(term) {

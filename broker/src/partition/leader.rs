@@ -234,12 +234,17 @@ impl Leader {
     pub(crate) fn on_changed(&mut self, leadership: Leadership) -> Option<i64> {
         self.leadership.min_in_sync = leadership.min_in_sync;
         self.leadership.durability = leadership.durability;
-        // The answer to a proposal may be ahead of the metadata.
-        if leadership.partition_epoch > self.leadership.partition_epoch {
+        // The answer to a proposal may be ahead of the metadata. Of the same decision the answer told
+        // only the in-sync set, and nothing of a move that ended with it.
+        let (told, known) = (leadership.partition_epoch, self.leadership.partition_epoch);
+        if told >= known {
             self.leadership = leadership;
-            self.proposals.on_settled();
             let replicas = &self.leadership.replicas;
             self.followers.retain(|id, _| replicas.contains(id));
+            self.proposals.on_told();
+        }
+        if told > known {
+            self.proposals.on_settled();
         }
         self.advance_high_watermark()
     }
@@ -276,6 +281,9 @@ impl Leader {
     fn advance_high_watermark(&mut self) -> Option<i64> {
         let Leadership { in_sync, min_in_sync, .. } = &self.leadership;
         if in_sync.len() < *min_in_sync && !is_planted(Bug::TooFewMayCommit) {
+            return None;
+        }
+        if self.proposals.awaits_metadata() {
             return None;
         }
         let mut lowest = self.counted_end(self.node_id)?;

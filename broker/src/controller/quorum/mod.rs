@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use flumen_client::connection::{Seams, TaskHandle};
 use flumen_storage::vfs::Vfs;
+use futures_util::FutureExt;
 use openraft::async_runtime::WatchReceiver;
 use openraft::impls::ProgressResponder;
 use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
@@ -47,7 +48,7 @@ use log_store::LogStore;
 use peers::Peers;
 use state_machine::StateMachine;
 use transport::Alone;
-use types::{Member, Outcome, Proposal, TypeConfig};
+use types::{CommittedLeaderId, Member, Outcome, Proposal, TypeConfig};
 
 pub use membership::ChangeVotersError;
 pub use service::{NotAMessage, QuorumService};
@@ -171,12 +172,16 @@ pub(super) struct OpenQuorum {
 }
 
 /// An entry on its way into the log.
-pub(super) struct Pending(Outcome);
+///
+/// Without an outcome it is in the published image already.
+#[derive(Debug)]
+pub(super) struct Pending(Option<Outcome>);
 
 impl Pending {
     /// Waits until the entry is committed and in the published image.
     pub(super) async fn applied(self) -> Result<(), NotLeader> {
-        match self.0.await {
+        let Some(outcome) = self.0 else { return Ok(()) };
+        match outcome.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(NotLeader),
         }
@@ -263,7 +268,8 @@ impl OpenQuorum {
         if quorum.is_only_voter().await? {
             let wait = quorum.raft.wait(Some(START_TIMEOUT));
             wait.state(ServerState::Leader, "start").await.map_err(refused)?;
-            quorum.barrier().await.map_err(refused)?;
+            let term = quorum.leading_term().ok_or(NotLeader).map_err(refused)?;
+            quorum.barrier(term).await.map_err(refused)?;
         } else if is_alone {
             let known = quorum.members().await?;
             quorum.shutdown().await;
@@ -398,16 +404,32 @@ impl Quorum {
     /// Waits until everything that this leader or one before has appended is in the published image.
     /// An empty entry behind it all is waited for: what is committed says nothing of what this leader
     /// has on its way, and which may be committed later.
-    pub(super) async fn barrier(&self) -> Result<(), NotLeader> {
-        self.append(Vec::new()).await?.applied().await
+    pub(super) async fn barrier(&self, term: u64) -> Result<(), NotLeader> {
+        self.append(term, Vec::new()).await?.applied().await
     }
 
-    /// Appends records as one entry, after all that was appended before.
-    pub(super) async fn append(&self, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
-        let (responder, receiver) = ProgressResponder::complete_only();
-        let write = self.raft.client_write_ff(Proposal(records), Some(responder));
+    /// Appends records as one entry, after all that was appended before, if this broker leads in `term`.
+    ///
+    /// A leader that has not heard of a majority for a while refuses, in the same term in which it may
+    /// go on later. What is decided next must not rest on what was refused, so that is known on return.
+    pub(super) async fn append(
+        &self,
+        term: u64,
+        records: Vec<MetadataRecord>,
+    ) -> Result<Pending, NotLeader> {
+        let (responder, mut outcome) = ProgressResponder::complete_only();
+        let write = self.raft.write(Proposal(records)).with_leader(CommittedLeaderId::from(term));
+        let write = write.responder(responder).into_future();
         runtime::within(self.seams.clone(), write).await.map_err(|_stopped| NotLeader)?;
-        Ok(Pending(receiver))
+        // Raft takes one message after the other: when it has answered this one, it has taken the
+        // records or refused them.
+        let taken = self.raft.with_raft_state(|_state| ());
+        runtime::within(self.seams.clone(), taken).await.map_err(|_stopped| NotLeader)?;
+        match (&mut outcome).now_or_never() {
+            None => Ok(Pending(Some(outcome))),
+            Some(Ok(Ok(_))) => Ok(Pending(None)),
+            Some(Ok(Err(_)) | Err(_)) => Err(NotLeader),
+        }
     }
 
     /// Bytes of the log, what a snapshot could let go included.

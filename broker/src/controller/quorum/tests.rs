@@ -55,8 +55,17 @@ fn setting(name: &str, value: &str) -> Vec<MetadataRecord> {
     vec![ConfigRecord { resource: ConfigResource::Cluster, name, value }.into()]
 }
 
+/// Appends in the term that `quorum` leads in.
+async fn append(quorum: &Quorum, records: Vec<MetadataRecord>) -> Result<Pending, NotLeader> {
+    quorum.append(quorum.leading_term().ok_or(NotLeader)?, records).await
+}
+
+async fn barrier(quorum: &Quorum) -> Result<(), NotLeader> {
+    quorum.barrier(quorum.leading_term().ok_or(NotLeader)?).await
+}
+
 async fn write(quorum: &Quorum, name: &str) {
-    quorum.append(setting(name, "1")).await.unwrap().applied().await.unwrap();
+    append(&quorum, setting(name, "1")).await.unwrap().applied().await.unwrap();
 }
 
 fn names(quorum: &Quorum) -> Vec<String> {
@@ -70,7 +79,7 @@ async fn a_restart_finds_everything_with_and_without_a_snapshot() {
     let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
     let cluster = ClusterRecord { cluster_id: "id".to_owned(), next_broker_epoch: 0 };
     let quorum = start(&vfs, dir.path()).await;
-    quorum.append(vec![cluster.into()]).await.unwrap().applied().await.unwrap();
+    append(&quorum, vec![cluster.into()]).await.unwrap().applied().await.unwrap();
     write(&quorum, "a").await;
     let before = quorum.published().image();
     quorum.shutdown().await;
@@ -100,7 +109,7 @@ async fn entries_in_flight_together_are_applied_in_order() {
     let quorum = start(&vfs, dir.path()).await;
     let mut pending = Vec::new();
     for value in 0..200 {
-        pending.push(quorum.append(setting("a", &value.to_string())).await.unwrap());
+        pending.push(append(&quorum, setting("a", &value.to_string())).await.unwrap());
     }
     for (value, pending) in pending.into_iter().enumerate() {
         pending.applied().await.unwrap();
@@ -118,7 +127,7 @@ async fn a_follower_is_sent_no_more_at_once_than_a_message_takes() {
     let quorum = start(&vfs, dir.path()).await;
     for value in 0..30 {
         let large = format!("{value}{}", "x".repeat(100_000));
-        quorum.append(setting("a", &large)).await.unwrap().applied().await.unwrap();
+        append(&quorum, setting("a", &large)).await.unwrap().applied().await.unwrap();
     }
     quorum.shutdown().await;
     drop(quorum);
@@ -148,9 +157,9 @@ async fn behind_a_barrier_the_image_has_what_was_on_its_way() {
     for round in 0..20 {
         for value in 0..20 {
             let value = (20 * round + value).to_string();
-            drop(quorum.append(setting("a", &value)).await.unwrap());
+            drop(append(&quorum, setting("a", &value)).await.unwrap());
         }
-        quorum.barrier().await.unwrap();
+        barrier(&quorum).await.unwrap();
         let image = quorum.published().image();
         let newest = (20 * round + 19).to_string();
         assert_eq!(image.configs(&ConfigResource::Cluster)["a"], newest);

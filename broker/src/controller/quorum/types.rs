@@ -54,7 +54,7 @@ openraft::declare_raft_types!(
 );
 
 type LeaderId = leader_id_std::LeaderId<u64, u64>;
-type CommittedLeaderId = <LeaderId as RaftLeaderId>::Committed;
+pub(super) type CommittedLeaderId = <LeaderId as RaftLeaderId>::Committed;
 pub(super) type Payload = EntryPayload<Proposal, u64, Member>;
 
 pub(super) type LogId = openraft::LogId<CommittedLeaderId>;

@@ -53,12 +53,26 @@ pub(super) struct Proposals {
     next_number: u32,
     /// An earlier one may still be accepted.
     is_open: bool,
+    /// The controller has taken members out, and the metadata has not told yet. It may have gone by a
+    /// `min.insync.replicas` that this leader will only hear of with it: who left is eligible then,
+    /// and nothing may be committed without it.
+    is_shrink_untold: bool,
     not_before: Duration,
 }
 
 impl Proposals {
     pub(super) fn proposed(&self) -> &BTreeSet<i32> {
         &self.proposed
+    }
+
+    /// Whether nothing may be committed before the metadata has come.
+    pub(super) fn awaits_metadata(&self) -> bool {
+        self.is_shrink_untold
+    }
+
+    /// The metadata has come up to the partition epoch that is known.
+    pub(super) fn on_told(&mut self) {
+        self.is_shrink_untold = false;
     }
 
     /// A later partition epoch is known: nothing that was proposed before can be accepted any more.
@@ -117,9 +131,11 @@ impl Leader {
                 if leader_epoch == self.leadership.leader_epoch
                     && partition_epoch > self.leadership.partition_epoch =>
             {
+                let has_shrunk = self.leadership.in_sync.iter().any(|id| !in_sync.contains(id));
                 self.leadership.partition_epoch = partition_epoch;
                 self.leadership.in_sync = in_sync;
                 self.proposals.on_settled();
+                self.proposals.is_shrink_untold = has_shrunk;
             }
             ProposalOutcome::Refused => {
                 self.proposals.not_before = now + PROPOSE_AGAIN_AFTER;

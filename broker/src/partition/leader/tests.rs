@@ -123,7 +123,49 @@ fn a_member_that_lacks_records_for_too_long_leaves() {
     let proposal = leader.propose(at(limit + 1), LAG_MAX, in_service).unwrap();
     assert_eq!(members(Some(proposal.clone())), Some(vec![1, 3]));
     assert_eq!(leader.high_watermark(), 10, "the old set counts until the new one is known");
-    assert_eq!(leader.on_proposed(&proposal, accepted(&proposal), at(limit + 2)), Some(20));
+    assert_eq!(leader.on_proposed(&proposal, accepted(&proposal), at(limit + 2)), None);
+    let told = Leadership { partition_epoch: 8, ..leadership(Durability::Fsync, &[1, 3], 1) };
+    assert_eq!(leader.on_changed(told), Some(20));
+}
+
+/// The controller went by a `min.insync.replicas` that the leader has not heard of, so that who left is
+/// eligible: what was committed without it would be lost when it is elected.
+#[test]
+fn a_set_that_has_shrunk_commits_only_when_the_metadata_has_told_of_it() {
+    let mut leader = led(&[1, 2]);
+    append(&mut leader, 20, 60_000);
+    let late = at(60_000 + 2501);
+    let proposal = leader.propose(late, LAG_MAX, in_service).unwrap();
+    assert_eq!(members(Some(proposal.clone())), Some(vec![1]));
+    assert_eq!(leader.on_proposed(&proposal, accepted(&proposal), late), None);
+    assert_eq!(
+        leader.on_changed(leadership(Durability::Fsync, &[1, 2], 1)),
+        None,
+        "older metadata"
+    );
+    let raised = Leadership { partition_epoch: 8, ..leadership(Durability::Fsync, &[1], 2) };
+    assert_eq!(leader.on_changed(raised), None);
+    assert_eq!(leader.high_watermark(), 10);
+}
+
+/// The answer does not tell that the move has ended with it.
+#[test]
+fn a_replica_that_was_moved_away_is_waited_for_no_longer() {
+    let mut leader = leader(Durability::Fsync, &[1, 2, 3], 1, 10);
+    for id in [2, 3] {
+        leader.on_fetch(fetch(id, 10), at(0)).unwrap();
+    }
+    append(&mut leader, 20, 60_000);
+    leader.on_fetch(fetch(3, 20), at(60_001)).unwrap();
+    let late = at(60_000 + 2501);
+    let proposal = leader.propose(late, LAG_MAX, in_service).unwrap();
+    leader.on_proposed(&proposal, accepted(&proposal), late);
+    let moved = leadership(Durability::Fsync, &[1, 3], 1);
+    let moved = Leadership { partition_epoch: 8, replicas: vec![1, 3], ..moved };
+    assert_eq!(leader.on_changed(moved), Some(20));
+    let gone = leader.on_fetch(fetch(2, 20), late);
+    assert_eq!(gone, Err(ReplicaFetchError::NotReplica { replica_id: 2 }));
+    assert_eq!(leader.lag_max(), 0);
 }
 
 #[test]

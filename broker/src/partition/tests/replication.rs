@@ -336,6 +336,10 @@ async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
     pair.link.is_cut.store(true, Ordering::SeqCst);
     let committed = pair.produce("a");
     proposed(&[LEADER]).await;
+    // What was answered holds when the metadata says so too.
+    let Part::Lead(alone) = lead(0, &[LEADER]) else { unreachable!() };
+    let told = Part::Lead(Leadership { partition_epoch: 2, ..alone });
+    pair.leader.take_part(told, Arc::default());
     assert_eq!(within(Duration::from_secs(30), committed).await, Some(Ok(())));
     pair.link.is_cut.store(false, Ordering::SeqCst);
     proposed(&[LEADER, FOLLOWER]).await;

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::super::*;
-use super::setting;
+use super::{append, barrier, setting};
 use crate::config::BrokerConfig;
 use crate::controller::records::ConfigResource;
 
@@ -333,7 +333,7 @@ impl Cluster {
             if let Some(id) = self.leads()
                 && let Some(quorum) = self.quorum(id)
                 && let Ok(Ok(())) =
-                    tokio::time::timeout(Duration::from_secs(1), quorum.barrier()).await
+                    tokio::time::timeout(Duration::from_secs(1), barrier(&quorum)).await
             {
                 return id;
             }
@@ -377,7 +377,7 @@ impl Cluster {
     /// Whether a setting is committed through `id` within three seconds.
     pub(super) async fn write_at(&self, id: i32, name: &str) -> bool {
         let Some(quorum) = self.quorum(id) else { return false };
-        let written = async { quorum.append(setting(name, "1")).await?.applied().await };
+        let written = async { append(&quorum, setting(name, "1")).await?.applied().await };
         matches!(tokio::time::timeout(Duration::from_secs(3), written).await, Ok(Ok(())))
     }
 

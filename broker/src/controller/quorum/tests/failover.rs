@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::NotLeader;
 use super::cluster::{Cluster, Stopwatch};
+use super::{append, setting};
 
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_gone_is_replaced_at_once() {
@@ -50,6 +52,27 @@ async fn a_leader_that_cannot_be_reached_is_replaced_after_the_timeout() {
     cluster.heal();
     cluster.until("the old one follows", |cluster| cluster.has(before, "kept")).await;
     assert!(!cluster.has(before, "lost"));
+}
+
+/// The next decision would rest on it, and might be taken when the others are back.
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_without_a_majority_refuses_is_known_at_once() {
+    let cluster = Cluster::running(3, 10).await;
+    let leader = cluster.leader().await;
+    let quorum = cluster.quorum(leader).unwrap();
+    let term = quorum.leading_term().unwrap();
+    cluster.cut_off(leader);
+    drop(append(&quorum, setting("early", "1")).await.unwrap());
+    // Longer than the lease.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(quorum.leading_term(), Some(term), "it does not know that others were elected");
+    assert_eq!(append(&quorum, setting("late", "1")).await.unwrap_err(), NotLeader);
+    // Nor is what was decided in an earlier term written in this one.
+    let other = |cluster: &Cluster| cluster.leads().is_some_and(|leads| leads != leader);
+    cluster.until("another leads", other).await;
+    cluster.heal();
+    let now = cluster.quorum(cluster.leader().await).unwrap();
+    assert_eq!(now.append(term, setting("late", "1")).await.unwrap_err(), NotLeader);
 }
 
 #[tokio::test(start_paused = true)]
