@@ -65,7 +65,7 @@ async fn barrier(quorum: &Quorum) -> Result<(), NotLeader> {
 }
 
 async fn write(quorum: &Quorum, name: &str) {
-    append(&quorum, setting(name, "1")).await.unwrap().applied().await.unwrap();
+    append(quorum, setting(name, "1")).await.unwrap().applied().await.unwrap();
 }
 
 fn names(quorum: &Quorum) -> Vec<String> {
