@@ -110,8 +110,8 @@ fn a_consumer_is_sent_to_the_replica_in_its_rack_and_reads_there() {
     let follower_id = i32::try_from(follower).unwrap() + 1;
     let [mut at_leader, mut at_follower] =
         [leader, follower].map(|place| racks.nodes[place].client());
-    let (error, _) = at_leader.produce("t", 0, batch(&["a", "b"]));
-    assert_eq!(error, ErrorCode::None);
+    // The leader may not have heard of the topic yet.
+    until(|| at_leader.produce("t", 0, batch(&["a", "b"])).0 == ErrorCode::None);
 
     // As soon as the leader knows that the follower has what is asked for.
     until(|| fetch(&mut at_leader, 12, rack_of(follower), 0).preferred_read_replica == follower_id);
@@ -142,7 +142,7 @@ fn without_a_selector_everybody_reads_from_the_leader() {
     let racks = Racks::start("");
     let (leader, follower) = racks.create_topic();
     let mut at_leader = racks.nodes[leader].client();
-    assert_eq!(at_leader.produce("t", 0, batch(&["a"])).0, ErrorCode::None);
+    until(|| at_leader.produce("t", 0, batch(&["a"])).0 == ErrorCode::None);
     let followers = || {
         let partition = racks.nodes[follower].broker().context().partitions.find_replica("t", 0);
         partition.is_ok_and(|partition| partition.high_watermark() == 1)

@@ -58,6 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         sources: BTreeMap::new(),
         in_flight: FuturesUnordered::new(),
         paused: BTreeMap::new(),
+        outdated: BTreeMap::new(),
         placing: None,
         place_after: Duration::ZERO,
         reported: BTreeSet::new(),
@@ -84,6 +85,8 @@ struct Fetcher {
     in_flight: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// Partitions that a broker would not serve, and until when they are left alone.
     paused: BTreeMap<TopicPartition, Duration>,
+    /// Partitions whose leader is not known yet to be the one that the position has seen, since when.
+    outdated: BTreeMap<TopicPartition, Duration>,
     placing: Option<BoxFuture<'static, Places>>,
     place_after: Duration,
     /// Stays for which the program was told that it has to seek.
@@ -199,6 +202,10 @@ impl Fetcher {
                 self.stale.insert(Arc::clone(topic));
                 continue;
             };
+            if self.is_outdated(&fetchable, hint, now) {
+                self.stale.insert(Arc::clone(topic));
+                continue;
+            }
             let wanted = Wanted {
                 topic_id: cluster.topic(topic).map_or(Uuid::ZERO, |topic| topic.id),
                 fetch_offset: fetchable.from.offset,
@@ -212,6 +219,21 @@ impl Fetcher {
         for (broker, partitions) in by_leader {
             self.fetch_from(broker, partitions, &cluster, now);
         }
+    }
+
+    /// Whether the position has seen a later leader than `hint` names (KIP-320). The one before may
+    /// still answer, and know nothing of the position: it would be out of range, and reset.
+    ///
+    /// Not for ever: where a topic was created again, the leader of the old one is not coming back.
+    fn is_outdated(&mut self, fetchable: &Fetchable, hint: LeaderHint, now: Duration) -> bool {
+        let Fetchable { partition, from, .. } = fetchable;
+        let has_seen_later = from.leader_epoch.is_some_and(|seen| seen > hint.leader_epoch);
+        if !has_seen_later || hint.leader_epoch < 0 {
+            self.outdated.remove(partition);
+            return false;
+        }
+        let since = *self.outdated.entry(partition.clone()).or_insert(now);
+        now < since + self.shared.client.config().request_timeout
     }
 
     fn fetch_from(

@@ -57,12 +57,15 @@ pub(super) async fn in_group(mut program: Program, number: u32) -> turmoil::Resu
         let member = (number, placing);
         note(&program, member, &records);
         let mut next = BTreeMap::new();
-        for Record { partition, offset, .. } in &records {
+        for Record { partition, offset, leader_epoch, .. } in &records {
             if begun.insert(partition.partition, placing) != Some(placing) {
                 let (partition, offset) = (partition.partition, *offset);
                 progress(&program, Progress::Began { member, partition, offset });
             }
-            next.insert(partition.clone(), OffsetToCommit::new(offset + 1));
+            // Without the epoch, a leader of before that lacks the record would call it out of range.
+            let commit = OffsetToCommit::new(offset + 1);
+            let leader_epoch = Some(*leader_epoch);
+            next.insert(partition.clone(), OffsetToCommit { leader_epoch, ..commit });
         }
         if !next.is_empty() && consumer.commit_offsets(&next).await.is_ok() {
             for (TopicPartition { partition, .. }, commit) in next {
