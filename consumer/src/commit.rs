@@ -89,19 +89,21 @@ impl Shared {
         let topics = commit_topics(offsets);
         let call = Call::default().version_max(OFFSETS_BY_NAME_MAX);
         let mut retry = self.client.retry();
+        // Of the generation in which it began, however often it is tried: in the next one the partitions
+        // may be another's, who has committed more.
+        let (member_id, generation) = {
+            let state = self.group.lock();
+            (state.member_id.clone(), state.generation)
+        };
         loop {
             let attempt = async {
                 let connection = self.coordinator_connection(group).await?;
-                let (member_id, generation) = {
-                    let state = self.group.lock();
-                    (state.member_id.clone(), state.generation)
-                };
                 let instance_id = self.config.group_instance_id.clone();
                 let instance_id = instance_id.filter(|_| !member_id.is_empty());
                 let request = OffsetCommitRequest {
                     group_id: group.to_owned(),
                     generation_id_or_member_epoch: generation,
-                    member_id,
+                    member_id: member_id.clone(),
                     topics: topics.clone(),
                     ..OffsetCommitRequest::default()
                 };

@@ -15,7 +15,8 @@ fn a_cluster_of_one_comes_through() {
 
 #[test]
 fn a_cluster_of_three_comes_through() {
-    for seed in [1, 2] {
+    // The last two found a group that began again at 0, and a commit of the generation before.
+    for seed in [1, 2, 39, 118] {
         let outcome = cluster::run(seed, 3).unwrap();
         assert_eq!(outcome.problems, Vec::<String>::new(), "seed {seed}");
         assert!(outcome.operations.acknowledged() > 100, "seed {seed} wrote too little");
