@@ -222,9 +222,13 @@ impl Accumulator {
     }
 
     /// Puts back a taken batch whose numbers were refused; says what that meant.
+    ///
+    /// As long as others are in flight it means nothing: an earlier one may be, to the leader of before,
+    /// and be written there. It would be written once more under new numbers.
     pub(crate) fn requeue_refused(&mut self, mut batch: Batch, pause_until: Duration) -> Refusal {
         let queue = self.queues.entry(batch.partition.clone()).or_default();
-        let is_oldest = queue.batches.front().is_none_or(|front| front.order() > batch.order());
+        let is_oldest = queue.in_flight == 1
+            && queue.batches.front().is_none_or(|front| front.order() > batch.order());
         let refusal = match batch.sequence {
             Some(sequence) => queue.sequencer.judge(sequence, is_oldest),
             None => Refusal::Outdated,

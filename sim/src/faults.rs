@@ -2,7 +2,7 @@
 //!
 //! A schedule is a row of periods. A quarter of them are quiet, so that a cluster that recovers is seen
 //! as well; in the others one or two faults begin, of which each ends with the period or a little
-//! earlier. [`Injector`] carries a schedule out on a [`Cluster`].
+//! earlier. [`Injector`] carries a schedule out on a `Cluster`.
 
 mod injector;
 mod schedule;

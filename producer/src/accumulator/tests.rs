@@ -133,14 +133,32 @@ fn a_gap_starts_the_partition_over() {
     let second = take(&mut accumulator, MS).unwrap();
     let third = take(&mut accumulator, MS).unwrap();
     drop(accumulator.settled(first));
+    assert_eq!(accumulator.requeue_refused(second, MS), Refusal::Early, "another is in flight");
+    assert_eq!(accumulator.requeue_refused(third, MS), Refusal::Early);
+    let second = take(&mut accumulator, MS).unwrap();
     assert_eq!(accumulator.requeue_refused(second, MS), Refusal::Gap);
-    assert_eq!(accumulator.requeue_refused(third, MS), Refusal::Outdated, "only one new epoch");
     let second = take(&mut accumulator, MS).unwrap();
     let sequence = second.sequence.unwrap();
     assert_eq!((values(&second), sequence.identity.epoch, sequence.base), (vec![2], 1, 0));
     drop(accumulator.settled(second));
     let sequence = take(&mut accumulator, MS).unwrap().sequence.unwrap();
     assert_eq!((sequence.identity.epoch, sequence.base), (1, 1));
+}
+
+/// The leader has moved between the two, and the one of before has not answered yet.
+#[test]
+fn what_an_earlier_batch_in_flight_explains_is_no_gap() {
+    let mut accumulator = accumulator(100);
+    for value in 1..=2 {
+        append(&mut accumulator, MS, value);
+    }
+    let first = take(&mut accumulator, MS).unwrap();
+    let second = take(&mut accumulator, MS).unwrap();
+    assert_eq!(accumulator.requeue_refused(second, MS), Refusal::Early);
+    accumulator.requeue(first, MS);
+    let first = take(&mut accumulator, MS).unwrap();
+    let sequence = first.sequence.unwrap();
+    assert_eq!((values(&first), sequence.identity.epoch, sequence.base), (vec![1], 0, 0));
 }
 
 #[test]
