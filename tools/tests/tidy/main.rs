@@ -52,6 +52,9 @@ fn source_files() -> Vec<SourceFile> {
         "flumen-data",
         // Bytes captured from other programs, as they are.
         "golden",
+        // What fuzzing has found on this machine.
+        "corpus",
+        "artifacts",
     ];
     const TEXT: &[&str] = &["rs", "toml", "md", "py", "java", "xml", "json", "txt", "sh", ""];
     let mut files = Vec::new();
