@@ -243,6 +243,9 @@ impl Broker {
         keeper.remove_leftovers()?;
         let group_config = Arc::new(config.group.clone());
         let groups = Arc::new(Groups::new(group_config, seams.clone()));
+        // From before the image is looked at, so that no change after it is missed, however late the
+        // task that follows them begins.
+        let versions = controller.watch();
         let image = controller.image();
         keeper.reconcile(&image).await;
         follow_groups(&groups, &partitions, &image, &seams);
@@ -307,7 +310,7 @@ impl Broker {
         let followed = Arc::clone(&fetchers);
         start(
             "reconcile",
-            Box::pin(follow_metadata(Arc::clone(&ctx), Arc::clone(&keeper), followed)),
+            Box::pin(follow_metadata(versions, Arc::clone(&ctx), Arc::clone(&keeper), followed)),
         );
         start(
             "in-sync sets",
@@ -506,8 +509,12 @@ fn endpoints(config: &BrokerConfig, addr: SocketAddr) -> Vec<BrokerEndpoint> {
 }
 
 /// Brings the partitions in line with the metadata whenever it changes.
-async fn follow_metadata(ctx: Arc<Context>, keeper: Arc<Keeper>, fetchers: Arc<Fetchers>) {
-    let mut versions = ctx.controller.watch();
+async fn follow_metadata(
+    mut versions: watch::Receiver<i64>,
+    ctx: Arc<Context>,
+    keeper: Arc<Keeper>,
+    fetchers: Arc<Fetchers>,
+) {
     // Goes on beside: where the offsets topic takes no writes, that must not hold up other topics.
     let mut forgetting = FuturesUnordered::new();
     loop {

@@ -8,10 +8,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flumen_broker::config::BrokerConfig;
 use flumen_broker::{Broker, StartError};
-use flumen_client::connection::Seams;
+use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use flumen_storage::log_dir::LogDirError;
@@ -51,6 +52,45 @@ fn a_deleted_topic_leaves_nothing_to_its_successor() {
     // What a stop has interrupted is removed by the next start.
     Node::start(dir.path()).stop();
     assert_eq!(directories(dir.path(), "gone"), [""; 0]);
+}
+
+/// Tasks of one name begin late, as they may on a busy machine.
+#[derive(Debug)]
+struct Late {
+    name: &'static str,
+    by: Duration,
+    inner: Arc<dyn Spawn>,
+}
+
+impl Spawn for Late {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle {
+        let by = if name == self.name { self.by } else { Duration::ZERO };
+        let late = async move {
+            tokio::time::sleep(by).await;
+            future.await;
+        };
+        self.inner.spawn(name, Box::pin(late))
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.inner.blocking(work);
+    }
+}
+
+#[test]
+fn metadata_that_changes_before_it_is_followed_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path());
+    node.create_topic("led", 1, &[]);
+    node.stop();
+    // The broker comes into service, and is made the leader, before the task begins that brings its
+    // partitions in line with the metadata.
+    let mut seams = Seams::real();
+    let inner = Arc::clone(&seams.spawn);
+    seams.spawn = Arc::new(Late { name: "reconcile", by: Duration::from_millis(500), inner });
+    let node = Node::start_on(config(dir.path(), &[]), seams);
+    assert_eq!(node.client().produce("led", 0, batch(&["a"])), (ErrorCode::None, 0));
+    node.stop();
 }
 
 #[test]
