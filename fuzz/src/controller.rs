@@ -6,10 +6,10 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use flumen_broker::config::BrokerConfig;
+use flumen_broker::config::{BrokerConfig, Promises};
 use flumen_broker::controller::{
-    BrokerHeartbeat, BrokerRegistration, ControlRequest, ControlResponse, Controller, MetadataRecord,
-    TopicReference, Wants,
+    BrokerHeartbeat, BrokerRegistration, ControlRequest, ControlResponse, Controller,
+    MetadataRecord, TopicReference, Wants,
 };
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::create_topics::CreatableTopic;
@@ -117,6 +117,7 @@ async fn use_all(controller: &Controller) {
         rack: None,
         previous_epoch: None,
         was_clean: true,
+        promises: Promises::default(),
     };
     let broker_id = broker.broker_id;
     let registered = controller.control(ControlRequest::Register(broker)).await.expect(SOUND);

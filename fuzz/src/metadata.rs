@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use flumen_broker::config::Promises;
 use flumen_broker::controller::records::{
     Assignment, ClusterRecord, ConfigRecord, FenceBrokerRecord, NewLeader, PartitionChangeRecord,
     PartitionRecord, ProducerIdsRecord, RegisterBrokerRecord, RemoveTopicRecord, TopicRecord,
@@ -150,6 +151,11 @@ pub fn draw_record(input: &mut Input<'_>) -> MetadataRecord {
             fenced: input.flag(),
             is_leaving: input.flag(),
             served_epoch: input.flag().then(|| input.edgy_i64()),
+            promises: Promises {
+                min_in_sync: input.flag().then(|| i32::from(input.byte() & 3)),
+                is_page_cache: input.flag(),
+                allows_unclean: input.flag(),
+            },
         }
         .into(),
         2 => FenceBrokerRecord {

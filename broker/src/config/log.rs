@@ -29,7 +29,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "fsync",
         "What `acks=all` promises by default: with fsync every in-sync replica has the records on \
          disk, so that a power cut loses nothing; with page-cache they have them in memory, as \
-         Apache Kafka does. A topic's `durability` wins.",
+         Apache Kafka does, if the files of all brokers say so. A topic's `durability` wins.",
     )
     .valid(Valid::OneOf(DURABILITIES))
     .dynamic(),

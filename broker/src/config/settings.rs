@@ -81,6 +81,20 @@ impl Settings {
             .find_map(|layer| self.in_layer(definition, layer))
     }
 
+    /// The value of the file, the environment or an argument.
+    pub(super) fn fixed_value(&self, name: &str) -> Option<&str> {
+        self.in_layer(table::known_broker(name), Layer::Fixed)
+    }
+
+    /// Puts `value`, already checked, in the place of what was given at the start.
+    pub(super) fn replace_fixed(&mut self, name: &str, value: Option<String>) {
+        let name = table::known_broker(name).name;
+        match value {
+            Some(value) => self.fixed.insert(name, value),
+            None => self.fixed.remove(name),
+        };
+    }
+
     pub(super) fn text(&self, name: &str) -> &str {
         self.optional(name).expect("the setting has a default")
     }

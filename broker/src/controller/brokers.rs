@@ -8,6 +8,7 @@ use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use serde::{Deserialize, Serialize};
 
+use super::configs::follow_up;
 use super::create_topics::random_uuid;
 use super::decision::Decision;
 use super::image::{BrokerImage, MetadataImage};
@@ -18,6 +19,7 @@ use super::records::{
 };
 use super::standing::Standing;
 use super::uuid_bytes::{list as uuid_list, one as uuid};
+use crate::config::Promises;
 
 /// A broker that starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct BrokerRegistration {
     pub previous_epoch: Option<i64>,
     /// Whether it closed its logs in order when it last stopped.
     pub was_clean: bool,
+    /// What its file promises.
+    pub promises: Promises,
 }
 
 /// Why a broker is not let in.
@@ -100,9 +104,12 @@ pub(super) fn register_broker(
         fenced: true,
         is_leaving: false,
         served_epoch: registered.filter(|_| is_same_disk).and_then(|broker| broker.served_epoch),
+        promises: broker.promises,
     };
     // Last, so that whoever finds the registration finds what it made necessary as well.
-    records.push(registration.into());
+    let registration = [registration.into()];
+    records.extend(follow_up(&standing, &records, &registration));
+    records.extend(registration);
     Decision { records, answer: Ok(epoch) }
 }
 
@@ -208,7 +215,9 @@ pub(super) fn unregister_broker(
     let epoch = broker.epoch;
     let standing = standing.with(broker_id, false);
     let mut records = without(&standing, broker_id);
-    records.push(UnregisterBrokerRecord { broker_id, epoch }.into());
+    let removal = [UnregisterBrokerRecord { broker_id, epoch }.into()];
+    records.extend(follow_up(&standing, &records, &removal));
+    records.extend(removal);
     Decision { records, answer: Ok(()) }
 }
 

@@ -83,6 +83,18 @@ type AlterAnswers = Vec<(ResourceName, Result<(), AlterConfigError>)>;
 
 /// Decides on a request to change settings. `validate_only` answers without changing.
 pub(super) fn alter_configs(
+    standing: &Standing<'_>,
+    resources: &[(ResourceName, Alteration)],
+    validate_only: bool,
+) -> Decision<AlterAnswers> {
+    let Decision { records: altering, answer } =
+        alter_resources(standing.image, resources, validate_only);
+    let mut records = follow_up(standing, &[], &altering);
+    records.extend(altering);
+    Decision { records, answer }
+}
+
+fn alter_resources(
     image: &MetadataImage,
     resources: &[(ResourceName, Alteration)],
     validate_only: bool,
@@ -107,19 +119,29 @@ pub(super) fn alter_configs(
     decision
 }
 
-/// What a change of settings makes necessary in partitions, given the image with that change.
+/// What `altering` records make necessary in partitions, which may change the rules that these go by. It
+/// belongs before them, and after `earlier` records of the same decision.
 ///
-/// Where fewer replicas need to be in sync than before, more may be committed from now on, which those
-/// that were eligible do not get.
+/// Where fewer replicas need to be in sync than before, more may be committed from then on, which those
+/// that were eligible do not get. That they are forgotten too early costs at most time.
 pub(super) fn follow_up(
     standing: &Standing<'_>,
-    altered: &[MetadataRecord],
+    earlier: &[MetadataRecord],
+    altering: &[MetadataRecord],
 ) -> Vec<MetadataRecord> {
-    let is_concerned = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.name == "min.insync.replicas");
-    if !altered.iter().any(is_concerned) {
+    let mut altered = standing.image.clone();
+    for record in earlier.iter().chain(altering) {
+        altered.replay(record).expect("a decision fits the image it was made on");
+    }
+    let is_min_in_sync = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.name == "min.insync.replicas");
+    let is_concerned =
+        altered.promises() != standing.image.promises() || altering.iter().any(is_min_in_sync);
+    if !is_concerned {
         return Vec::new();
     }
-    changes(standing, |partition, _, change| (!partition.eligible.is_empty()).then_some(change))
+    changes(&standing.on(&altered), |partition, _, change| {
+        (!partition.eligible.is_empty()).then_some(change)
+    })
 }
 
 fn alter_resource(
@@ -134,10 +156,13 @@ fn alter_resource(
             None => Ok(Vec::new()),
         };
     };
-    if matches!(resource, ConfigResource::Broker(_))
-        && alteration.names().any(|name| name == "min.insync.replicas")
-    {
-        return Err(AlterConfigError::MinInSyncOfOneBroker);
+    if matches!(resource, ConfigResource::Broker(_)) {
+        if alteration.names().any(|name| name == "min.insync.replicas") {
+            return Err(AlterConfigError::MinInSyncOfOneBroker);
+        }
+        if alteration.names().any(|name| name == "log.durability") {
+            return Err(AlterConfigError::DurabilityOfOneBroker);
+        }
     }
     let before = image.configs(&resource);
     // In Kafka's order, which decides what a request hears that is wrong in more than one way: the

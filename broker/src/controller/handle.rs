@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::brokers::found_cluster;
-use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs, follow_up};
+use super::configs::{AlterConfigError, Alteration, ResourceName, alter_configs};
 use super::control::{AllocateProducerIdsError, Control, ControlRequest, ControlResponse};
 use super::create_partitions::{CreatePartitionsError, create_partitions};
 use super::create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic, create_topics};
@@ -363,15 +363,7 @@ impl Controller {
     ) -> Result<Vec<(ResourceName, Result<(), AlterConfigError>)>, NotLeader> {
         let config = Arc::clone(&self.config);
         self.ask(move |image| {
-            let mut decision = alter_configs(image, &resources, validate_only);
-            let mut altered = image.clone();
-            for record in &decision.records {
-                altered.replay(record).expect("a decision fits the image it was made on");
-            }
-            let standing = Standing::new(&altered, &config);
-            let partitions = follow_up(&standing, &decision.records);
-            decision.records.extend(partitions);
-            decision
+            alter_configs(&Standing::new(image, &config), &resources, validate_only)
         })
         .await
     }

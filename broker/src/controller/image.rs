@@ -16,7 +16,7 @@ use std::sync::Arc;
 use flumen_protocol::Uuid;
 
 use super::records::{BrokerEndpoint, ConfigResource};
-use crate::config::{BrokerConfig, Settings};
+use crate::config::{BrokerConfig, Promises, Settings};
 
 pub use replay::ReplayError;
 
@@ -62,6 +62,8 @@ pub struct BrokerImage {
     pub is_leaving: bool,
     /// The epoch in which it was last in service, if what it holds is still from there.
     pub served_epoch: Option<i64>,
+    /// What its file promises.
+    pub promises: Promises,
 }
 
 impl BrokerImage {
@@ -255,13 +257,33 @@ impl MetadataImage {
         set.cloned().unwrap_or_default()
     }
 
+    /// What the files of all registered brokers promise, and so the cluster; `None` while there are
+    /// no brokers.
+    #[must_use]
+    pub fn promises(&self) -> Option<Promises> {
+        self.brokers.values().map(|broker| broker.promises).reduce(Promises::strictest)
+    }
+
     /// The settings of the broker with `config` as they are here: what was changed, for it or for all
-    /// brokers, over what it was started with.
+    /// brokers, over what it was started with, and that as far as the others agree.
     #[must_use]
     pub fn settings(&self, config: &BrokerConfig) -> Settings {
-        let cluster = self.configs(&ConfigResource::Cluster);
         let own = self.configs(&ConfigResource::Broker(config.node_id));
-        config.settings.with_dynamic(&cluster, &own)
+        self.settings_over(config, &own)
+    }
+
+    /// The settings that hold for all brokers, wherever they are looked up: those of the broker with
+    /// `config` without what was changed for it alone.
+    #[must_use]
+    pub fn common_settings(&self, config: &BrokerConfig) -> Settings {
+        self.settings_over(config, &Configs::new())
+    }
+
+    fn settings_over(&self, config: &BrokerConfig, own: &Configs) -> Settings {
+        let cluster = self.configs(&ConfigResource::Cluster);
+        let settings = config.settings.with_dynamic(&cluster, own);
+        let agreed = self.promises().unwrap_or_else(|| settings.promises());
+        settings.promising(agreed)
     }
 
     /// Every resource other than topics that has settings.

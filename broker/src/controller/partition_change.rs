@@ -112,6 +112,7 @@ impl<'a> PartitionChange<'a> {
 
     /// The record, if there is anything to change.
     pub(super) fn build(mut self) -> Option<PartitionChangeRecord> {
+        self.drop_void_eligible();
         self.drop_absent();
         self.complete_reassignment();
         let (leader, is_unclean) = self.choose_leader();
@@ -131,6 +132,15 @@ impl<'a> PartitionChange<'a> {
         };
         let is_change = record != PartitionChangeRecord::of(self.topic.id, self.index);
         is_change.then_some(record)
+    }
+
+    /// While there were enough in sync, more may have been committed: who is eligible all the same, because
+    /// the rules have changed since, need not have it.
+    fn drop_void_eligible(&mut self) {
+        let replicas = self.partition.replicas.len();
+        if self.partition.in_sync.len() >= self.rules.min_in_sync(replicas) {
+            self.eligible.clear();
+        }
     }
 
     fn drop_absent(&mut self) {

@@ -14,6 +14,7 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::uuid_bytes::{list as uuid_list, one as uuid};
+use crate::config::Promises;
 
 /// Declares the record types: their number, version, name and body.
 macro_rules! records {
@@ -67,7 +68,7 @@ records! {
     /// The cluster got its id.
     1, 1 => Cluster(ClusterRecord);
     /// A broker started, or started again.
-    2, 2 => RegisterBroker(RegisterBrokerRecord);
+    2, 3 => RegisterBroker(RegisterBrokerRecord);
     /// A broker is now in service, or no longer, or about to leave.
     3, 2 => FenceBroker(FenceBrokerRecord);
     /// A broker left for good.
@@ -144,6 +145,8 @@ pub struct RegisterBrokerRecord {
     pub is_leaving: bool,
     /// The epoch in which it was last in service, if what it holds is still from there.
     pub served_epoch: Option<i64>,
+    /// What its file promises.
+    pub promises: Promises,
 }
 
 /// One address of a broker.
@@ -344,6 +347,7 @@ mod tests {
                 fenced: true,
                 is_leaving: true,
                 served_epoch: Some(5),
+                promises: Promises { min_in_sync: Some(2), ..Promises::default() },
             }
             .into(),
             FenceBrokerRecord { broker_id: 1, epoch: 7, fenced: false, is_leaving: true }.into(),

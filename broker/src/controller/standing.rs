@@ -4,7 +4,6 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::image::{MetadataImage, TopicImage};
-use super::records::ConfigResource;
 use crate::config::{BrokerConfig, Durability, Settings, TopicConfig};
 
 /// The image that a decision is made on, with what it is about to change in the standing of one broker.
@@ -49,6 +48,12 @@ impl<'a> Standing<'a> {
         Self { image, config, defaults: OnceCell::new(), heard: None, changed: None }
     }
 
+    /// The same on another image, with what was decided meanwhile.
+    pub(super) fn on<'b>(&'b self, image: &'b MetadataImage) -> Standing<'b> {
+        let Self { config, heard, changed, .. } = *self;
+        Standing { image, config, defaults: OnceCell::new(), heard, changed }
+    }
+
     /// Counts as present only who was heard of.
     pub(super) fn heard(mut self, heard: &'a BTreeSet<i32>) -> Self {
         self.heard = Some(heard);
@@ -87,11 +92,10 @@ impl<'a> Standing<'a> {
         }
     }
 
-    /// What holds for all brokers, and not what was set for this one: whoever leads the quorum next
-    /// must decide as this one does.
+    /// Whoever leads the quorum next must decide as this one does, and the leaders of partitions must
+    /// count as it decides.
     fn find_defaults(&self) -> (Settings, Rules) {
-        let cluster = self.image.configs(&ConfigResource::Cluster);
-        let settings = self.config.settings.with_dynamic(&cluster, &BTreeMap::new());
+        let settings = self.image.common_settings(self.config);
         let rules = Rules::of(&TopicConfig::resolve(&BTreeMap::new(), &settings));
         (settings, rules)
     }

@@ -13,6 +13,7 @@ use super::quorum::NotLeader;
 use super::records::{
     BrokerEndpoint, MetadataRecord, PartitionRecord, RegisterBrokerRecord, TopicRecord,
 };
+use crate::config::Promises;
 
 /// Numbers that look random and are the same in every run.
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ pub(super) fn image_of_brokers(count: usize, racks: &[&str]) -> MetadataImage {
             fenced: false,
             is_leaving: false,
             served_epoch: Some(i64::from(broker_id)),
+            promises: Promises::default(),
         };
         image.replay(&record.into()).unwrap();
     }
@@ -92,6 +94,7 @@ pub(super) fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistratio
         rack: None,
         previous_epoch: None,
         was_clean: false,
+        promises: Promises::default(),
     }
 }
 

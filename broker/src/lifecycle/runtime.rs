@@ -93,6 +93,7 @@ impl Member {
             rack: config.listener.rack.clone(),
             previous_epoch: identity.broker_epoch,
             was_clean,
+            promises: config.settings.promises(),
         };
         let epoch = register(&*control, &*seams.clock, &registration).await?;
         // Before anything is written in this epoch.

@@ -121,10 +121,19 @@ impl Keeper {
         for (topic, opened) in self.open_all(openings, &settings).await {
             next.place(topic, opened);
         }
+        self.compare_promises(&next.settings, &settings);
         next.version = image.version();
         next.settings = Settings::clone(&settings);
         self.partitions.replace(next);
         deleted
+    }
+
+    /// Says so when the file of this broker promises what others do not.
+    fn compare_promises(&self, before: &Settings, now: &Settings) {
+        let (own, agreed) = (self.config.settings.promises(), now.promises());
+        if agreed != own && agreed != before.promises() {
+            warn!(?agreed, file = ?own, "other brokers were started with stricter settings, which hold");
+        }
     }
 
     /// Tells those who wait that everything is in line with `version`, the groups that live on the

@@ -111,6 +111,7 @@ impl WireError for AlterConfigError {
             Self::UnknownLogger { .. }
             | Self::NotAList { .. }
             | Self::MinInSyncOfOneBroker
+            | Self::DurabilityOfOneBroker
             | Self::Group(_)
             | Self::UnknownGroupConfig { .. } => ErrorCode::InvalidConfig,
             Self::Topic(error) => error.code(),

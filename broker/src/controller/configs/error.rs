@@ -86,6 +86,9 @@ pub enum AlterConfigError {
     /// commit what another would not, and who may lead is decided by that number.
     #[error("Broker-level min.insync.replicas cannot be altered while ELR is enabled.")]
     MinInSyncOfOneBroker,
+    /// The promise of a record is that of all its replicas.
+    #[error("log.durability holds for all brokers, and cannot be altered for one.")]
+    DurabilityOfOneBroker,
     /// A topic's setting is wrong.
     #[error(transparent)]
     Topic(#[from] TopicConfigError),

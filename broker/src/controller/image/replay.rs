@@ -111,6 +111,7 @@ impl MetadataImage {
             fenced: record.fenced,
             is_leaving: record.is_leaving,
             served_epoch: record.served_epoch,
+            promises: record.promises,
         };
         self.next_broker_epoch = self.next_broker_epoch.max(next_epoch);
         self.brokers.insert(broker.id, Arc::new(broker));

@@ -51,6 +51,7 @@ fn register_broker(broker: &BrokerImage) -> RegisterBrokerRecord {
         fenced: broker.fenced,
         is_leaving: broker.is_leaving,
         served_epoch: broker.served_epoch,
+        promises: broker.promises,
     }
 }
 

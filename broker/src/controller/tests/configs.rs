@@ -9,6 +9,7 @@ use crate::controller::configs::{Alteration, ResourceName, Step, alter_configs};
 use crate::controller::create_topics::create_topics;
 use crate::controller::image::MetadataImage;
 use crate::controller::records::ConfigResource;
+use crate::controller::standing::Standing;
 use crate::controller::testing::{Sequence, image_of_brokers, replay_all};
 
 const TOPIC: i8 = 2;
@@ -51,9 +52,11 @@ fn steps(steps: &[(&str, i8, Option<&str>)]) -> Alteration {
 
 fn alter(image: &mut MetadataImage, resource: ResourceName, alteration: Alteration) -> ErrorCode {
     let request = [(resource, alteration)];
-    let trial = alter_configs(image, &request, true);
+    let config = BrokerConfig::default();
+    let standing = Standing::new(image, &config);
+    let trial = alter_configs(&standing, &request, true);
     assert!(trial.records.is_empty(), "a trial changes nothing");
-    let decision = alter_configs(image, &request, false);
+    let decision = alter_configs(&standing, &request, false);
     assert_eq!(decision.answer, trial.answer);
     replay_all(image, &decision.records);
     decision.answer[0].1.code()
@@ -96,7 +99,7 @@ fn steps_on_a_topic_follow_each_other() {
 }
 
 #[test]
-fn replicas_that_must_be_in_sync_are_not_a_matter_of_one_broker() {
+fn what_acknowledging_promises_is_not_a_matter_of_one_broker() {
     let mut image = image();
     let name = "min.insync.replicas";
     let set = || steps(&[(name, SET, Some("2"))]);
@@ -105,6 +108,9 @@ fn replicas_that_must_be_in_sync_are_not_a_matter_of_one_broker() {
     assert_eq!(alter(&mut image, resource(BROKER, "1"), steps(&[(name, DELETE, None)])), refused);
     let all = Alteration::Replace(vec![(name.to_owned(), Some("2".to_owned()))]);
     assert_eq!(alter(&mut image, resource(BROKER, "1"), all), refused);
+    let durability = steps(&[("log.durability", SET, Some("page-cache"))]);
+    assert_eq!(alter(&mut image, resource(BROKER, "1"), durability.clone()), refused);
+    assert_eq!(alter(&mut image, resource(BROKER, ""), durability), ErrorCode::None);
     assert_eq!(alter(&mut image, resource(BROKER, ""), set()), ErrorCode::None);
     assert_eq!(alter(&mut image, resource(TOPIC, "t"), set()), ErrorCode::None);
 }
@@ -185,7 +191,8 @@ fn a_step_that_cannot_be_taken_hides_what_is_wrong_with_the_name() {
 fn a_resource_named_twice_is_refused_both_times() {
     let image = image();
     let once = || (resource(TOPIC, "t"), steps(&[("retention.ms", SET, Some("1"))]));
-    let decision = alter_configs(&image, &[once(), once()], false);
+    let config = BrokerConfig::default();
+    let decision = alter_configs(&Standing::new(&image, &config), &[once(), once()], false);
     assert!(decision.records.is_empty());
     let codes: Vec<_> = decision.answer.iter().map(|(_, altered)| altered.code()).collect();
     assert_eq!(codes, [ErrorCode::InvalidRequest; 2]);

@@ -7,14 +7,14 @@ use flumen_protocol::{ErrorCode, Uuid};
 
 use super::invariants::{check_nobody_fenced_in_sync, check_step};
 use crate::api::error::WireError;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Promises, TopicConfig};
 use crate::controller::alter_partitions::alter_partitions;
 use crate::controller::balance::{balance_leaders, finish_undone};
 use crate::controller::brokers::{
     BrokerRegistration, begin_leaving, fence_broker, register_broker, unfence_broker,
     unregister_broker,
 };
-use crate::controller::configs::follow_up;
+use crate::controller::configs::{Alteration, ResourceName, Step, alter_configs};
 use crate::controller::control::{
     AlterPartitionError, AlterPartitions, BrokerHeartbeat, HeartbeatAnswer, InSyncChange,
     StaleBroker, Wants,
@@ -25,7 +25,8 @@ use crate::controller::heartbeats::{Readiness, heartbeat};
 use crate::controller::image::{MetadataImage, PartitionImage};
 use crate::controller::reassignments::{Reassignment, alter_reassignments};
 use crate::controller::records::{
-    ConfigRecord, ConfigResource, MetadataRecord, PartitionRecord, TopicRecord,
+    ConfigRecord, ConfigResource, MetadataRecord, PartitionRecord, RegisterBrokerRecord,
+    TopicRecord,
 };
 use crate::controller::standing::Standing;
 use crate::controller::testing::{image_of_brokers, image_of_partition, registration, replay_all};
@@ -85,6 +86,18 @@ impl Cluster {
     fn restart(&mut self, id: i32) {
         let epoch = self.image.broker(id).map(|broker| broker.epoch);
         self.start(id, epoch, true);
+    }
+
+    /// As if the broker had been started with a file that promises this.
+    fn promise(&mut self, id: i32, promises: Promises) {
+        let records = self.image.to_records().into_iter().filter_map(|record| match record {
+            MetadataRecord::RegisterBroker(broker) if broker.broker_id == id => {
+                Some(RegisterBrokerRecord { promises, ..broker }.into())
+            }
+            _ => None,
+        });
+        let records: Vec<MetadataRecord> = records.collect();
+        replay_all(&mut self.image, &records);
     }
 
     fn set(&mut self, name: &str, value: &str) {
@@ -378,14 +391,96 @@ fn a_lower_minimum_forgets_who_was_eligible() {
     let mut cluster = three();
     cluster.propose(1, &[1]).unwrap();
     assert_eq!(cluster.state().2, [2, 3]);
-    cluster.set("min.insync.replicas", "1");
-    let altered = ConfigRecord {
-        resource: ConfigResource::Topic("t".to_owned()),
-        name: "min.insync.replicas".to_owned(),
-        value: Some("1".to_owned()),
-    };
-    cluster.decide(|standing| (follow_up(&standing, &[altered.into()]), ()));
+    let topic = ResourceName { kind: 2, name: "t".to_owned() };
+    let value = Some("1".to_owned());
+    let step = Step { name: "min.insync.replicas".to_owned(), operation: 0, value };
+    let altered = [(topic, Alteration::Steps(vec![step]))];
+    let standing = Standing::new(&cluster.image, &cluster.config);
+    let records = alter_configs(&standing, &altered, false).records;
+    assert!(matches!(records.last(), Some(MetadataRecord::Config(_))), "a part does no harm");
+    cluster.decide(|_| (records, ()));
     assert_eq!(cluster.state(), (Some(1), vec![1], vec![]), "1 may commit alone from now on");
+}
+
+#[test]
+fn who_is_eligible_by_a_rule_of_before_does_not_lead() {
+    let mut cluster = three();
+    cluster.propose(1, &[1]).unwrap();
+    cluster.set("min.insync.replicas", "1");
+    cluster.fence(1);
+    assert_eq!(cluster.state(), (None, vec![1], vec![]), "1 may have committed alone");
+}
+
+fn promising(min_in_sync: Option<i32>) -> Promises {
+    Promises { min_in_sync, ..Promises::default() }
+}
+
+/// Three brokers whose files promise this.
+fn promises_of(files: [Option<i32>; 3]) -> Cluster {
+    let mut cluster = three();
+    for (id, file) in (1..).zip(files) {
+        cluster.promise(id, promising(file));
+    }
+    cluster
+}
+
+#[test]
+fn leaders_count_as_the_controller_decides_whatever_their_files_say() {
+    let check = |files: [Option<i32>; 3], expected: usize| {
+        let cluster = promises_of(files);
+        let config = |node_id: i32, file: Option<i32>| {
+            let min = file.map(|min| ("min.insync.replicas", min.to_string()));
+            let id = ("node.id", node_id.to_string());
+            let given = [Some(id), min];
+            let given = given.iter().flatten().map(|(name, value)| (*name, value.as_str()));
+            BrokerConfig::with(given).unwrap()
+        };
+        let topic = cluster.image.topic("t").unwrap();
+        for (id, file) in (1..).zip(files) {
+            let config = config(id, file);
+            let rules = Standing::new(&cluster.image, &config).rules(topic);
+            assert_eq!(rules.min_in_sync(3), expected, "controller {id} of {files:?}");
+            let settings = cluster.image.settings(&config);
+            let leader = TopicConfig::resolve(&topic.configs, &settings).min_insync_replicas(3);
+            assert_eq!(usize::try_from(leader), Ok(expected), "leader {id} of {files:?}");
+        }
+    };
+    check([None, None, None], 2);
+    check([Some(1), None, None], 2);
+    check([Some(1), Some(1), None], 2);
+    check([Some(1), Some(1), Some(1)], 1);
+    check([Some(1), Some(3), None], 3);
+}
+
+#[test]
+fn the_last_file_with_a_lower_minimum_forgets_who_was_eligible() {
+    let mut cluster = promises_of([Some(1), None, Some(1)]);
+    cluster.propose(1, &[1]).unwrap();
+    assert_eq!(cluster.state(), (Some(1), vec![1], vec![2, 3]));
+    let standing = Standing::new(&cluster.image, &cluster.config);
+    let epoch = cluster.image.broker(2).map(|broker| broker.epoch);
+    let broker = BrokerRegistration {
+        previous_epoch: epoch,
+        promises: promising(Some(1)),
+        ..registration(2, 99)
+    };
+    let records = register_broker(standing, &broker, false).records;
+    let [MetadataRecord::PartitionChange(_), MetadataRecord::RegisterBroker(_)] = &records[..]
+    else {
+        panic!("forgotten before 1 may commit alone: {records:?}");
+    };
+    cluster.decide(|_| (records, ()));
+    assert_eq!(cluster.state(), (Some(1), vec![1], vec![]));
+}
+
+#[test]
+fn the_promises_of_a_removed_broker_hold_no_longer() {
+    let mut cluster = promises_of([Some(1), Some(1), None]);
+    cluster.propose(1, &[1]).unwrap();
+    cluster.fence(3);
+    assert_eq!(cluster.state(), (Some(1), vec![1], vec![2, 3]));
+    cluster.decide(|standing| (unregister_broker(standing, 3, false).records, ()));
+    assert_eq!(cluster.state(), (Some(1), vec![1], vec![]));
 }
 
 fn five() -> Cluster {

@@ -5,7 +5,7 @@ use flumen_protocol::messages::create_partitions::CreatePartitionsTopic;
 use flumen_protocol::messages::create_topics::CreatableTopic;
 use proptest::prelude::*;
 
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Promises};
 use crate::controller::brokers::{
     BrokerRegistration, begin_leaving, fence_broker, found_cluster, register_broker,
     unfence_broker, unregister_broker,
@@ -78,6 +78,10 @@ fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<Metad
                 rack: (incarnation % 2 == 0).then(|| "rack".to_owned()),
                 previous_epoch: known.filter(|_| *is_known),
                 was_clean: *was_clean,
+                promises: Promises {
+                    min_in_sync: [None, Some(1), Some(2)][usize::from(incarnation % 3)],
+                    ..Promises::default()
+                },
                 ..registration(*broker, *incarnation)
             };
             register_broker(standing(), &registration, false).records
@@ -131,7 +135,7 @@ fn decide(image: &MetadataImage, request: &Request, rng: &Sequence) -> Vec<Metad
                 value: Some((u32::from(*value) * 1000).to_string()),
             };
             let resource = ResourceName { kind: *kind, name: resource };
-            alter_configs(image, &[(resource, Alteration::Steps(vec![step]))], false).records
+            alter_configs(&standing(), &[(resource, Alteration::Steps(vec![step]))], false).records
         }
         Request::Elect { is_preferred } => {
             let election =
