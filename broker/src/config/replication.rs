@@ -23,7 +23,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "min.insync.replicas",
         Kind::Int,
         "How many replicas must be in sync for `acks=all` to be accepted. Without it: 2 for a topic \
-         of three or more replicas, else 1.",
+         of three or more replicas, else 1. Where the files of brokers differ, the strictest holds \
+         for all.",
     )
     .valid(Valid::AtLeast(1))
     .dynamic(),
@@ -32,7 +33,7 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         Kind::Boolean,
         "false",
         "Lets a replica that is not in sync become leader when no other is left, at the price of \
-         losing records.",
+         losing records. The files of all brokers must say so.",
     )
     .dynamic(),
     Definition::unset(
@@ -42,6 +43,13 @@ pub(super) const DEFINITIONS: &[Definition] = &[
          broker is a cluster of its own.",
     )
     .valid(Valid::Voters),
+    Definition::broker(
+        "controller.quorum.found.with.majority",
+        Kind::Boolean,
+        "false",
+        "Lets a new cluster begin while some of its voters are missing. Only where none of these can \
+         hold the metadata of an earlier cluster: it would be lost.",
+    ),
     Definition::broker(
         "controller.quorum.election.timeout.ms",
         Kind::Int,
@@ -140,6 +148,8 @@ pub struct ReplicationConfig {
     pub default_replication_factor: Option<i16>,
     /// The voters; empty for a cluster of one.
     pub voters: Vec<Voter>,
+    /// Whether a cluster may begin without some of its voters.
+    pub founds_with_majority: bool,
     /// How long a voter waits for its leader.
     pub election_timeout_ms: u64,
     /// Bytes of metadata between two snapshots.
@@ -183,6 +193,7 @@ impl ReplicationConfig {
             default_replication_factor: Some(settings.number("default.replication.factor"))
                 .filter(|factor| *factor > 0),
             voters,
+            founds_with_majority: settings.boolean("controller.quorum.found.with.majority"),
             election_timeout_ms: settings.number("controller.quorum.election.timeout.ms"),
             snapshot_bytes: settings.number("metadata.log.max.record.bytes.between.snapshots"),
             snapshot_interval_ms: settings.number("metadata.log.max.snapshot.interval.ms"),

@@ -62,7 +62,8 @@ pub(crate) async fn run(flags: &Dev) -> anyhow::Result<()> {
     for number in 1..=flags.brokers {
         nodes.push(Node::start(flags, number)?);
     }
-    // A cluster needs most of its voters before any of them is ready: they start at once.
+    // A cluster is founded by all of its voters, so that none is ready before the last: they start at
+    // once.
     let is_ready = {
         let all_ready = pin!(try_join_all(nodes.iter_mut().map(Node::ready)));
         match select(&mut stop, all_ready).await {

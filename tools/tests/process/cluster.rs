@@ -29,7 +29,7 @@ impl Cluster {
         let ports = (1..=3).map(|id| (id, (free_port(), free_port()))).collect();
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self { folder, ports, running: BTreeMap::new() };
-        // None is ready before there is a majority.
+        // None is ready before all have founded the cluster.
         let this = &cluster;
         let started = std::thread::scope(|scope| {
             let start = |id| scope.spawn(move || (id, this.process(id)));

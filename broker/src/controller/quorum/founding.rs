@@ -1,8 +1,9 @@
 //! How a voter with an empty log finds out whether there is a cluster already.
 //!
-//! It asks the other voters. Once a majority, itself included, has nothing and nobody has anything, it
-//! writes the first entry of the log, which is the same wherever it is written. If somebody has more,
-//! this voter is late or has lost its disk; it cannot tell, and so does not vote until the leader
+//! It asks the other voters. Once all of them have answered that they have nothing, it writes the first
+//! entry of the log, which is the same wherever it is written. A majority is not enough: a voter that lost
+//! its disk and one that never ran have nothing either, and the third may have everything. If somebody has
+//! more, this voter is late or has lost its disk; it cannot tell, and so does not vote until the leader
 //! has made out which (see `membership`).
 
 use std::collections::BTreeMap;
@@ -40,24 +41,44 @@ enum Verdict {
     Disagree { node_id: u64 },
 }
 
+/// How many of the voters, with empty logs all of them, begin a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Founders {
+    /// All of them.
+    All,
+    /// Most of them: somebody has said that the others have nothing.
+    Majority,
+}
+
 /// Judges what the others among `voters` have answered to one whose own log is empty.
-fn judge(voters: &[(u64, String)], answers: &BTreeMap<u64, Standing>) -> Verdict {
+fn judge(
+    voters: &[(u64, String)],
+    founders: Founders,
+    answers: &BTreeMap<u64, Standing>,
+) -> Verdict {
     if answers.values().any(|standing| !standing.is_pristine) {
         return Verdict::Follow;
     }
     if let Some((node_id, _)) = answers.iter().find(|(_, standing)| standing.voters != voters) {
         return Verdict::Disagree { node_id: *node_id };
     }
+    let needed = match founders {
+        Founders::All => voters.len(),
+        Founders::Majority => voters.len() / 2 + 1,
+    };
     let pristine = answers.len() + 1;
-    if pristine > voters.len() / 2 { Verdict::Found } else { Verdict::Wait }
+    if pristine >= needed { Verdict::Found } else { Verdict::Wait }
 }
 
 /// Founds the cluster or finds it, and notes which durably.
-pub(super) async fn found_or_follow(service: &Arc<QuorumService>) -> Result<(), QuorumError> {
+pub(super) async fn found_or_follow(
+    service: &Arc<QuorumService>,
+    founders: Founders,
+) -> Result<(), QuorumError> {
     let voters = service.voters();
     for round in 0_u32.. {
         let answers = ask_all(service).await;
-        match judge(voters, &answers) {
+        match judge(voters, founders, &answers) {
             Verdict::Found => {
                 tracing::info!(?voters, "the metadata quorum is founded");
                 let found = service.disk().found(members(voters)?).await;
@@ -73,8 +94,14 @@ pub(super) async fn found_or_follow(service: &Arc<QuorumService>) -> Result<(), 
             }
             Verdict::Wait => {
                 if round == ROUNDS_BEFORE_WARNING {
-                    let heard = answers.len();
-                    tracing::warn!(heard, "a majority of controller.quorum.voters is waited for");
+                    let is_silent =
+                        |id: &u64| *id != service.node_id() && !answers.contains_key(id);
+                    let silent: Vec<u64> =
+                        voters.iter().map(|(id, _)| *id).filter(is_silent).collect();
+                    tracing::warn!(
+                        ?silent,
+                        "a cluster is founded when all of controller.quorum.voters are up"
+                    );
                 }
                 tokio::time::sleep(ROUND_INTERVAL).await;
             }
@@ -116,39 +143,46 @@ mod tests {
         (1..=count).map(|id| (id, format!("n{id}:1"))).collect()
     }
 
-    /// What voter 1 of `count` concludes when the voters in `pristine` and `settled` answer.
-    fn check(count: u64, pristine: &[u64], settled: &[u64], expected: Verdict) {
+    /// What voter 1 of `count` concludes when the voters in `pristine` and `settled` answer, if all must
+    /// found the cluster and if a majority may.
+    fn check(count: u64, pristine: &[u64], settled: &[u64], all: Verdict, majority: Verdict) {
         let standing = |is_pristine| Standing { is_pristine, voters: voters(count) };
         let answers = pristine
             .iter()
             .map(|id| (*id, standing(true)))
             .chain(settled.iter().map(|id| (*id, standing(false))))
             .collect();
-        assert_eq!(judge(&voters(count), &answers), expected);
+        for (founders, expected) in [(Founders::All, all), (Founders::Majority, majority)] {
+            assert_eq!(judge(&voters(count), founders, &answers), expected, "{founders:?}");
+        }
     }
 
     #[test]
-    fn a_majority_of_empty_logs_founds() {
-        check(3, &[], &[], Verdict::Wait);
-        check(3, &[2], &[], Verdict::Found);
-        check(3, &[2, 3], &[], Verdict::Found);
-        check(4, &[2], &[], Verdict::Wait);
-        check(4, &[2, 3], &[], Verdict::Found);
-        check(5, &[2], &[], Verdict::Wait);
-        check(5, &[2, 5], &[], Verdict::Found);
+    fn all_logs_must_be_empty_and_known_to_be() {
+        use Verdict::{Found, Wait};
+        check(3, &[], &[], Wait, Wait);
+        check(3, &[2], &[], Wait, Found);
+        check(3, &[2, 3], &[], Found, Found);
+        check(4, &[2], &[], Wait, Wait);
+        check(4, &[2, 3], &[], Wait, Found);
+        check(5, &[2], &[], Wait, Wait);
+        check(5, &[2, 5], &[], Wait, Found);
+        check(5, &[2, 3, 4, 5], &[], Found, Found);
     }
 
     #[test]
     fn one_log_that_is_not_empty_is_a_cluster() {
-        check(3, &[], &[2], Verdict::Follow);
-        check(3, &[2], &[3], Verdict::Follow);
-        check(5, &[2, 3, 4], &[5], Verdict::Follow);
+        use Verdict::Follow;
+        check(3, &[], &[2], Follow, Follow);
+        check(3, &[2], &[3], Follow, Follow);
+        check(5, &[2, 3, 4], &[5], Follow, Follow);
     }
 
     #[test]
     fn voters_that_were_told_differently_found_nothing() {
         let other = Standing { is_pristine: true, voters: voters(2) };
         let answers = BTreeMap::from([(2, other)]);
-        assert_eq!(judge(&voters(3), &answers), Verdict::Disagree { node_id: 2 });
+        let verdict = judge(&voters(3), Founders::Majority, &answers);
+        assert_eq!(verdict, Verdict::Disagree { node_id: 2 });
     }
 }

@@ -44,6 +44,7 @@ use parking_lot::Mutex;
 use super::records::MetadataRecord;
 use crate::config::ReplicationConfig;
 use disk::Disk;
+use founding::Founders;
 use log_store::LogStore;
 use peers::Peers;
 use state_machine::StateMachine;
@@ -169,6 +170,7 @@ pub(super) struct OpenQuorum {
     election_timeout: Duration,
     seams: Seams,
     is_alone: bool,
+    founders: Founders,
 }
 
 /// An entry on its way into the log.
@@ -218,9 +220,10 @@ impl OpenQuorum {
         let (disk, published) = (Arc::new(disk), Arc::new(Published::new()));
         let service = QuorumService::new(peers, addr, seams.clone(), disk, published, voters);
         let election_timeout = Duration::from_millis(config.election_timeout_ms);
+        let founders = if config.founds_with_majority { Founders::Majority } else { Founders::All };
         let config = raft_config(config).validate().map_err(refused)?;
         let service = Arc::new(service);
-        Ok(Self { service, config, election_timeout, seams, is_alone })
+        Ok(Self { service, config, election_timeout, seams, is_alone, founders })
     }
 
     /// What answers the other members, from now on.
@@ -235,11 +238,11 @@ impl OpenQuorum {
     }
 
     async fn start_within(self) -> Result<Quorum, QuorumError> {
-        let Self { service, config, election_timeout, seams, is_alone } = self;
+        let Self { service, config, election_timeout, seams, is_alone, founders } = self;
         let (node_id, disk) = (service.node_id(), Arc::clone(service.disk()));
         let has_others = service.voters().iter().any(|(id, _)| *id != node_id);
         if service.is_named_voter() && has_others && disk.is_empty() && !disk.is_vote_withheld() {
-            founding::found_or_follow(&service).await?;
+            founding::found_or_follow(&service, founders).await?;
         }
         let heartbeat = Duration::from_millis(config.heartbeat_interval);
         let machine = StateMachine::new(Arc::clone(service.published()), Arc::clone(&disk));

@@ -155,6 +155,7 @@ struct Node {
 pub(super) struct Cluster {
     pub(super) dice: Arc<Dice>,
     voters: Vec<i32>,
+    founds_with_majority: bool,
     network: Arc<Network>,
     nodes: BTreeMap<i32, Node>,
     /// Who led in each term.
@@ -178,10 +179,16 @@ impl Cluster {
         Self {
             dice: Arc::new(Dice::new(seed)),
             voters: (1..=voters).collect(),
+            founds_with_majority: false,
             network: Arc::default(),
             nodes: BTreeMap::new(),
             leaders: Mutex::default(),
         }
+    }
+
+    /// Has members that start from now on found a cluster with most of the voters, or with all.
+    pub(super) fn found_with_majority(&mut self, is_enough: bool) {
+        self.founds_with_majority = is_enough;
     }
 
     /// Voters 1 to `voters`, running, with a leader.
@@ -210,7 +217,10 @@ impl Cluster {
         let rng: Arc<dyn Rng> = Arc::new(Dice::new(self.dice.next_u64()));
         let seams = Seams { spawn: Arc::clone(&tasks) as Arc<dyn Spawn>, rng, ..Seams::real() };
         let voters = self.voters.iter().map(|id| format!("{id}@n{id}:1")).collect::<Vec<_>>();
-        let config = BrokerConfig::with([("controller.quorum.voters", voters.join(",").as_str())]);
+        let config = BrokerConfig::with([
+            ("controller.quorum.voters", voters.join(",").as_str()),
+            ("controller.quorum.found.with.majority", &self.founds_with_majority.to_string()),
+        ]);
         let replication = config.unwrap().replication;
         let transport = Arc::new(Link { from: id, network: Arc::clone(&self.network) });
         let peers = QuorumPeers { transport, addr: format!("n{id}:1") };
