@@ -69,6 +69,22 @@ impl MetadataImage {
         self.version = self.version.max(version);
     }
 
+    /// Applies the records of one entry of the log, all of them or none.
+    ///
+    /// # Errors
+    /// [`ReplayError`] when one of them does not fit; the image is unchanged then.
+    pub fn replay_entry(&mut self, records: &[MetadataRecord]) -> Result<(), ReplayError> {
+        if let [record] = records {
+            return self.replay(record);
+        }
+        let mut next = self.clone();
+        for record in records {
+            next.replay(record)?;
+        }
+        *self = next;
+        Ok(())
+    }
+
     /// Applies one record.
     ///
     /// # Errors

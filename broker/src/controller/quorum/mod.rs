@@ -49,7 +49,7 @@ use log_store::LogStore;
 use peers::Peers;
 use state_machine::StateMachine;
 use transport::Alone;
-use types::{CommittedLeaderId, Member, Outcome, Proposal, TypeConfig};
+use types::{Applied, CommittedLeaderId, Member, Outcome, Proposal, TypeConfig};
 
 pub use membership::ChangeVotersError;
 pub use service::{NotAMessage, QuorumService};
@@ -104,7 +104,8 @@ pub enum QuorumError {
     },
 }
 
-/// The decision was not recorded, as far as is known: this broker is not, or no longer, the leader.
+/// The decision does not hold, as far as is known: this broker is not, or no longer, the leader, or it
+/// does not fit what was decided before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this broker does not lead the metadata quorum")]
 pub struct NotLeader;
@@ -184,8 +185,8 @@ impl Pending {
     pub(super) async fn applied(self) -> Result<(), NotLeader> {
         let Some(outcome) = self.0 else { return Ok(()) };
         match outcome.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(NotLeader),
+            Ok(Ok(written)) if written.data == Applied::Whole => Ok(()),
+            Ok(_) | Err(_) => Err(NotLeader),
         }
     }
 }
@@ -430,8 +431,8 @@ impl Quorum {
         runtime::within(self.seams.clone(), taken).await.map_err(|_stopped| NotLeader)?;
         match (&mut outcome).now_or_never() {
             None => Ok(Pending(Some(outcome))),
-            Some(Ok(Ok(_))) => Ok(Pending(None)),
-            Some(Ok(Err(_)) | Err(_)) => Err(NotLeader),
+            Some(Ok(Ok(written))) if written.data == Applied::Whole => Ok(Pending(None)),
+            Some(_) => Err(NotLeader),
         }
     }
 

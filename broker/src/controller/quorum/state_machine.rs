@@ -14,7 +14,9 @@ use tokio::sync::watch;
 
 use super::disk::Disk;
 use super::snapshot;
-use super::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, invalid};
+use super::types::{
+    Applied, LogId, Proposal, Snapshot, SnapshotMeta, StoredMembership, TypeConfig, invalid,
+};
 use crate::controller::image::MetadataImage;
 
 /// The newest committed image, for everybody.
@@ -57,6 +59,18 @@ impl StateMachine {
         let (image, applied) = (MetadataImage::default(), None);
         Self { image, applied, membership: StoredMembership::default(), published, disk }
     }
+
+    /// Applies a proposal. One that does not fit is a mistake of whoever decided it, and it is committed:
+    /// refusing it would stop every broker at every start, so it is passed over, which all do alike.
+    fn replay(&mut self, index: u64, proposal: &Proposal) -> Applied {
+        match self.image.replay_entry(&proposal.0) {
+            Ok(()) => Applied::Whole,
+            Err(error) => {
+                tracing::error!(index, %error, "an entry of the metadata log is passed over");
+                Applied::PassedOver
+            }
+        }
+    }
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
@@ -74,12 +88,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let mut responders = Vec::new();
         while let Some(entry) = entries.next().await {
             let (entry, responder) = entry?;
+            let mut applied = Applied::Whole;
             match entry.payload {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(proposal) => {
-                    for record in &proposal.0 {
-                        self.image.replay(record).map_err(invalid)?;
-                    }
+                    applied = self.replay(entry.log_id.index, &proposal);
                 }
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
@@ -87,12 +100,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             }
             self.image.advance_to(i64::try_from(entry.log_id.index).map_err(invalid)?);
             self.applied = Some(entry.log_id);
-            responders.extend(responder);
+            responders.extend(responder.map(|responder| (responder, applied)));
         }
         // Whoever is answered must find what was answered in the image.
         self.published.publish(&self.image);
-        for responder in responders {
-            responder.send(());
+        for (responder, applied) in responders {
+            responder.send(applied);
         }
         Ok(())
     }

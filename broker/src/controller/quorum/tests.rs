@@ -24,7 +24,7 @@ use super::runtime::SeamRuntime;
 use super::state_machine::{Published, StateMachine};
 use super::types::{Membership, TypeConfig};
 use super::*;
-use crate::controller::records::{ClusterRecord, ConfigRecord, ConfigResource};
+use crate::controller::records::{ClusterRecord, ConfigRecord, ConfigResource, RemoveTopicRecord};
 
 struct FreshDirectory;
 
@@ -117,6 +117,37 @@ async fn entries_in_flight_together_are_applied_in_order() {
         let seen: usize = image.configs(&ConfigResource::Cluster)["a"].parse().unwrap();
         assert!(seen >= value, "an answer came before its entry was in the image");
     }
+    quorum.shutdown().await;
+}
+
+/// It is in the log for good, so that it must not stop anybody, now or at the next start.
+#[tokio::test]
+async fn a_proposal_that_does_not_fit_is_passed_over_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let quorum = start(&vfs, dir.path()).await;
+    write(&quorum, "a").await;
+    let topic_id = flumen_protocol::Uuid::from_bytes([1; 16]);
+    let unfit = MetadataRecord::from(RemoveTopicRecord { topic_id });
+    for records in [
+        vec![unfit.clone()],
+        setting("b", "1").into_iter().chain([unfit.clone()]).collect(),
+        [unfit].into_iter().chain(setting("b", "1")).collect(),
+    ] {
+        let outcome = match append(&quorum, records).await {
+            Ok(pending) => pending.applied().await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(outcome, Err(NotLeader), "nobody is told that it was done");
+    }
+    write(&quorum, "c").await;
+    assert_eq!(names(&quorum), ["a", "c"]);
+    let before = quorum.published().image();
+    quorum.shutdown().await;
+
+    let quorum = start(&vfs, dir.path()).await;
+    assert_eq!(names(&quorum), ["a", "c"]);
+    assert_eq!(quorum.published().image().to_records(), before.to_records());
     quorum.shutdown().await;
 }
 

@@ -28,6 +28,15 @@ impl fmt::Display for Proposal {
     }
 }
 
+/// What became of a committed entry, the same on every member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Applied {
+    /// It is in the image.
+    Whole,
+    /// One of its records does not fit the image, so that none of them counts.
+    PassedOver,
+}
+
 /// Tells one directory of a node from the next, after its disk was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub(in crate::controller) struct Directory(pub(in crate::controller) [u8; 16]);
@@ -45,7 +54,7 @@ openraft::declare_raft_types!(
     /// One leader per term, as Kafka's leader epoch of the metadata log demands.
     pub(super) TypeConfig:
         D = Proposal,
-        R = (),
+        R = Applied,
         NodeId = u64,
         Node = Member,
         Term = u64,
