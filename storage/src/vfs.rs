@@ -147,6 +147,11 @@ pub trait VfsFile: FileSource {
     /// and not used is given back by [`truncate`](Self::truncate).
     fn reserve(&self, _range: Range<u64>) {}
 
+    /// Lets go of the memory that caches a range which is durable.
+    ///
+    /// A hint: whoever reads the range afterwards may have to wait for the device.
+    fn evict(&self, _range: Range<u64>) {}
+
     /// Makes content and size durable. Final if it fails: trying again proves nothing.
     fn sync_data(&self) -> io::Result<()>;
 

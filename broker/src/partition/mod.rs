@@ -37,7 +37,7 @@ mod settings;
 mod waiters;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use flumen_planted::{Bug, is_planted};
@@ -138,6 +138,8 @@ pub struct Partition {
     /// The leader epoch, likewise.
     term: AtomicI64,
     state: AtomicU8,
+    /// Whether consumers have read from this replica since it follows its leader.
+    is_read_from: AtomicBool,
     waiters: Waiters,
     data_dir: Arc<DataDir>,
     syncs: Registration,
@@ -163,6 +165,7 @@ impl Partition {
             log: Mutex::new(log),
             role: Mutex::new(Role::none(high_watermark)),
             state: AtomicU8::new(FOLLOWING),
+            is_read_from: AtomicBool::new(false),
             waiters: Waiters::default(),
             syncs: data_dir.group_commit().register(),
             data_dir,
@@ -295,6 +298,9 @@ impl Partition {
         let log = self.log.lock();
         if self.state.load(Ordering::Acquire) == CLOSED {
             return Err(ReadError::NotLeader);
+        }
+        if isolation != Isolation::Everything {
+            self.is_read_from.store(true, Ordering::Relaxed);
         }
         let high_watermark = self.high_watermark();
         let last_stable_offset = log.last_stable_offset(high_watermark);
@@ -535,6 +541,7 @@ impl Partition {
             return;
         }
         self.on_flushed(self.flush.mark_flushed(plan));
+        self.evict(plan);
     }
 
     /// To be called after whatever may have failed: a log that an error of the disk took offline stays

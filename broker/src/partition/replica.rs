@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flumen_planted::{Bug, is_planted};
 use flumen_protocol::records::{BatchHeader, LOG_OVERHEAD};
-use flumen_storage::{AppendError, MaintenanceError, PartitionLog};
+use flumen_storage::{AppendError, FlushPlan, MaintenanceError, PartitionLog};
 
 use super::follower::{Answer, FetchPosition, Follower, Next, Step};
 use super::leader::Leader;
@@ -22,6 +22,10 @@ use super::{
     ReplicaWatch,
 };
 use crate::config::Durability;
+
+/// Bytes at the end of a follower's log that stay in memory: what consumers who keep up with the log
+/// read if this broker becomes its leader.
+const CACHED_MAX: u64 = 4 << 20;
 
 /// Why a follower could not do what its leader's answer means.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +150,16 @@ impl Partition {
         self.publish(&role);
         self.waiters.on_truncated(new_end);
         Ok(())
+    }
+
+    /// A follower's log is written and hardly ever read: the memory that caches it goes to logs which
+    /// are, unless consumers read from this replica (KIP-392).
+    pub(super) fn evict(&self, plan: &FlushPlan) {
+        let is_copy = self.state.load(Ordering::Relaxed) == FOLLOWING
+            && !self.is_read_from.load(Ordering::Relaxed);
+        if is_copy {
+            self.flush.evict(plan, CACHED_MAX);
+        }
     }
 
     /// Resolves once everything that was appended so far is on disk, or never will be.

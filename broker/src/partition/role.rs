@@ -129,6 +129,7 @@ impl Partition {
         if has_changed {
             // Before the high watermark can be another's: see `Committed::outcome`.
             self.term.store(i64::from(role.leader_epoch()), Ordering::Release);
+            self.is_read_from.store(false, Ordering::Relaxed);
             self.set_state(if role.leader().is_some() { LEADING } else { FOLLOWING });
         }
         self.publish(&role);

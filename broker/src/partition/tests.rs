@@ -8,6 +8,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
 use flumen_protocol::records::{BatchBuilder, BatchOptions};
@@ -16,6 +17,7 @@ use flumen_storage::vfs::simulated::{Operation, SimulatedDisk, Unsynced};
 use flumen_storage::{LogConfig, OpenContext};
 use parking_lot::Mutex as Queue;
 
+use super::follower::{Answer, Following, Next};
 use super::leader::Leadership;
 use super::role::Part;
 use super::*;
@@ -92,6 +94,22 @@ impl Bench {
         appended.map(|appended| appended.info)
     }
 
+    /// Takes in a batch of this many bytes from the leader that is followed.
+    fn copy(&self, size: usize) {
+        let Next::Fetch(asked) = self.partition.next(Duration::ZERO) else { panic!("it follows") };
+        let options = BatchOptions {
+            base_offset: asked.offset,
+            partition_leader_epoch: asked.leader_epoch,
+            ..BatchOptions::default()
+        };
+        let mut batch = BatchBuilder::new(options);
+        batch.append(0, None, Some(&vec![0; size]), &[]);
+        let answer = Answer::Records { high_watermark: asked.offset + 1, log_start_offset: 0 };
+        let cut = self.partition.on_fetched(&asked, answer, batch.build(), 0).unwrap();
+        assert_eq!(cut, None);
+        self.jobs.run();
+    }
+
     fn shown(&self) -> usize {
         let read = self.partition.read(0, usize::MAX, true, Isolation::ReadUncommitted);
         read.unwrap().plan.size
@@ -113,6 +131,29 @@ fn nothing_is_acknowledged_or_shown_before_it_is_on_disk() {
     assert_eq!(poll(&mut committed), Poll::Ready(Ok(())));
     assert_eq!(bench.partition.high_watermark(), 1);
     assert!(bench.shown() > 0);
+}
+
+#[test]
+fn a_copy_that_nobody_reads_does_not_stay_in_memory() {
+    const SIZE: usize = 3 << 20;
+    let bench = bench(Durability::Fsync);
+    let follow = |leader_epoch| {
+        let following = Following { leader: Some(2), leader_epoch, durability: Durability::Fsync };
+        bench.partition.take_part(Part::Follow(following), Arc::new(LogConfig::default()));
+    };
+    follow(1);
+    bench.copy(SIZE);
+    assert_eq!(bench.disk.evicted(), 0, "what consumers may want soon stays");
+    bench.copy(SIZE);
+    let evicted = bench.disk.evicted();
+    assert!((1 << 20..SIZE as u64).contains(&evicted), "{evicted}");
+    // Of a replica that consumers read from everything stays, until another leader is followed.
+    assert!(bench.shown() > 0);
+    bench.copy(SIZE);
+    assert_eq!(bench.disk.evicted(), evicted);
+    follow(2);
+    bench.copy(SIZE);
+    assert!(bench.disk.evicted() > evicted);
 }
 
 #[test]

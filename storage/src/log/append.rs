@@ -180,7 +180,7 @@ impl PartitionLog {
             active.index_mut().aborted.append(transaction);
         }
         let file = self.active().file(&self.dir).map_err(AppendError::Disk)?;
-        self.flush.on_appended(file, self.log_end_offset);
+        self.flush.on_appended(file, self.active().size(), self.log_end_offset);
         Ok(info)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flumen_protocol::FileSource;
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{DirEntry, DirLock, FileSystem, OpenOptions, Vfs, VfsFile};
@@ -180,6 +181,15 @@ impl VfsFile for DiskFile {
         }
     }
 
+    fn evict(&self, range: Range<u64>) {
+        let Some(length) = NonZeroU64::new(range.end.saturating_sub(range.start)) else { return };
+        // A hint, by the seam's contract: at worst the memory stays in use.
+        let evicted = rustix::fs::fadvise(&self.0, range.start, Some(length), Advice::DontNeed);
+        if let Err(error) = evicted {
+            tracing::trace!(%error, length, "the cache was not let go of");
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -241,6 +251,19 @@ mod tests {
         assert!(file.map(0..9_001).is_err());
         assert!(file.is_resident(0..9_000));
         assert!(RealDisk.open(&path, OpenOptions::CREATE_NEW).is_err());
+    }
+
+    #[test]
+    fn what_is_let_go_of_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = RealDisk.open(&path, OpenOptions::CREATE_NEW).unwrap();
+        let content: Vec<u8> = (0..3 << 20).map(|i: u32| (i >> 8).to_be_bytes()[3]).collect();
+        file.write_at(&content, 0).unwrap();
+        file.sync_data().unwrap();
+        file.evict(0..2 << 20);
+        file.evict(7..7);
+        assert_eq!(read_file(&RealDisk, &path).unwrap(), content);
     }
 
     #[test]

@@ -61,6 +61,7 @@ struct State {
     tree: Tree,
     faults: Faults,
     locked: Vec<InodeId>,
+    evicted: u64,
     /// Counts crashes; what was opened before the last one is dead.
     boot: u64,
 }
@@ -89,6 +90,12 @@ impl SimulatedDisk {
         state.locked.clear();
         state.faults = Faults::with_capacity(state.faults.capacity);
         state.tree.settle(unsynced);
+    }
+
+    /// Bytes that were let go of in memory, counted again each time.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.shared.lock().evicted
     }
 
     /// Operations since the disk was made or last crashed.
@@ -357,6 +364,10 @@ impl VfsFile for SimulatedFile {
         self.check_writable()?;
         self.enter(Operation::Truncate)?.tree.content(self.inode).truncate(index(size));
         Ok(())
+    }
+
+    fn evict(&self, range: Range<u64>) {
+        self.shared.lock().evicted += range.end.saturating_sub(range.start);
     }
 
     fn sync_data(&self) -> io::Result<()> {
