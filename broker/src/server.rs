@@ -323,8 +323,9 @@ impl Broker {
                 lag_max,
             )),
         );
-        let (data_dir, reconciled) = (Arc::clone(&ctx.data_dir), keeper.reconciled());
-        start("member", Box::pin(Arc::clone(&member).run(data_dir, reconciled)));
+        let (data_dir, partitions) = (Arc::clone(&ctx.data_dir), Arc::clone(&ctx.partitions));
+        let run = Arc::clone(&member).run(data_dir, partitions, keeper.reconciled());
+        start("member", Box::pin(run));
         member.in_service().await;
         ctx.catch_up().await;
         start("accept", Box::pin(accepting.run(acceptor)));

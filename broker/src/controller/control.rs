@@ -1,7 +1,7 @@
 //! What brokers ask of the controller, and what it answers.
 //!
 //! These are the messages; they travel as MessagePack between brokers of one version. Who may change
-//! what is decided in `brokers`, `heartbeats`, `alter_partitions` and `producer_ids`.
+//! what is decided in `brokers`, `heartbeats`, `alter_partitions`, `lost_replicas` and `producer_ids`.
 
 use std::fmt;
 
@@ -29,6 +29,8 @@ pub enum ControlRequest {
     Heartbeat(BrokerHeartbeat),
     /// It leads partitions whose in-sync sets are to change.
     AlterPartitions(AlterPartitions),
+    /// It runs, and cannot use some of its logs.
+    LoseReplicas(LostReplicas),
     /// It needs producer ids.
     AllocateProducerIds {
         /// The broker.
@@ -47,6 +49,8 @@ pub enum ControlResponse {
     Heartbeat(Result<HeartbeatAnswer, StaleBroker>),
     /// One answer for each partition asked for, in the same order.
     AlteredPartitions(Result<Vec<InSyncAnswer>, StaleBroker>),
+    /// Where others can, they take its place.
+    LostReplicas(Result<(), StaleBroker>),
     /// The block.
     ProducerIds(Result<ProducerIdBlock, AllocateProducerIdsError>),
 }
@@ -109,6 +113,27 @@ pub struct AlterPartitions {
     pub broker_epoch: i64,
     /// What it proposes.
     pub partitions: Vec<InSyncChange>,
+}
+
+/// Partitions whose logs a broker cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostReplicas {
+    /// The broker.
+    pub broker_id: i32,
+    /// Which start of it.
+    pub broker_epoch: i64,
+    /// Which.
+    pub partitions: Vec<LostReplica>,
+}
+
+/// A partition whose log a broker cannot use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LostReplica {
+    /// The topic.
+    #[serde(with = "uuid")]
+    pub topic_id: Uuid,
+    /// The partition.
+    pub partition_index: i32,
 }
 
 /// The proposal of an in-sync set.

@@ -144,6 +144,20 @@ pub struct PartitionImage {
 }
 
 impl PartitionImage {
+    /// Whether the broker has every acknowledged record, and is not the only one that does.
+    #[must_use]
+    pub fn is_one_of_several(&self, broker_id: i32) -> bool {
+        let holders = || self.in_sync.iter().chain(&self.eligible);
+        holders().any(|id| *id == broker_id) && holders().any(|id| *id != broker_id)
+    }
+
+    /// Whether another leads, and has every acknowledged record while the broker need not.
+    #[must_use]
+    pub fn can_be_copied_to(&self, broker_id: i32) -> bool {
+        let holds = self.in_sync.contains(&broker_id) || self.eligible.contains(&broker_id);
+        !holds && self.leader.is_some_and(|leader| leader != broker_id)
+    }
+
     /// Whether replicas are being moved.
     #[must_use]
     pub fn is_reassigning(&self) -> bool {

@@ -20,6 +20,7 @@ mod handle;
 mod heartbeats;
 mod image;
 mod leaderships;
+mod lost_replicas;
 mod partition_change;
 mod placement;
 mod producer_ids;
@@ -44,8 +45,8 @@ pub(crate) use collector::ControllerCollector;
 pub use configs::{AlterConfigError, Alteration, ResourceName, Step, TopicConfigError};
 pub use control::{
     AllocateProducerIdsError, AlterPartitionError, AlterPartitions, BrokerHeartbeat, Control,
-    ControlRequest, ControlResponse, HeartbeatAnswer, InSyncAnswer, InSyncChange, PartitionState,
-    StaleBroker, Wants,
+    ControlRequest, ControlResponse, HeartbeatAnswer, InSyncAnswer, InSyncChange, LostReplica,
+    LostReplicas, PartitionState, StaleBroker, Wants,
 };
 pub use create_partitions::CreatePartitionsError;
 pub use create_topics::{CLUSTER_METADATA, CreateTopicError, CreatedTopic};

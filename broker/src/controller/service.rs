@@ -17,6 +17,7 @@ use super::control::{
 use super::handle::Controller;
 use super::heartbeats::{Readiness, heartbeat};
 use super::image::MetadataImage;
+use super::lost_replicas::lose_replicas;
 use super::producer_ids::allocate_producer_ids;
 use super::quorum::NotLeader;
 use super::standing::Standing;
@@ -49,6 +50,13 @@ impl Controller {
                     alter_partitions(Standing::new(image, &config).heard(&heard), &request)
                 };
                 ControlResponse::AlteredPartitions(self.ask(decide).await?)
+            }
+            ControlRequest::LoseReplicas(lost) => {
+                let (config, heard) = (Arc::clone(&self.config), self.heard());
+                let decide = move |image: &MetadataImage| {
+                    lose_replicas(Standing::new(image, &config).heard(&heard), &lost)
+                };
+                ControlResponse::LostReplicas(self.ask(decide).await?)
             }
             ControlRequest::AllocateProducerIds { broker_id, broker_epoch } => {
                 let decide = move |image: &MetadataImage| {

@@ -15,9 +15,10 @@ use super::disk_watch::{DiskWatch, Look};
 use crate::config::BrokerConfig;
 use crate::controller::{
     BrokerEndpoint, BrokerHeartbeat, BrokerRegistration, Control, ControlRequest, ControlResponse,
-    Controller, HeartbeatAnswer, MetadataImage, NotLeader, RegisterBrokerError, StaleBroker, Wants,
+    Controller, HeartbeatAnswer, LostReplicas, MetadataImage, NotLeader, RegisterBrokerError,
+    StaleBroker, Wants,
 };
-use crate::partition::{DataDir, Reconciled};
+use crate::partition::{DataDir, Partitions, Reconciled};
 use crate::peer::{PeerAddress, PeerClient};
 
 /// How long a start goes on asking to be let in. An earlier start of the same broker that was
@@ -136,7 +137,12 @@ impl Member {
     /// Says again and again that this broker is alive.
     ///
     /// Ends when another start of this broker has taken its place: then it must stop.
-    pub(crate) async fn run(self: Arc<Self>, data_dir: Arc<DataDir>, reconciled: Reconciled) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        data_dir: Arc<DataDir>,
+        partitions: Arc<Partitions>,
+        reconciled: Reconciled,
+    ) {
         let settings = &self.config.replication;
         let mut disk = DiskWatch::new(Duration::from_millis(settings.sync_timeout_ms));
         let interval = Duration::from_millis(settings.heartbeat_interval_ms);
@@ -150,8 +156,11 @@ impl Member {
             }
             was_overdue = is_overdue;
             let is_leaving = *leaving.borrow_and_update();
+            let has_told = self.tell_lost(&partitions).await;
             let wants = match () {
                 () if is_leaving => Wants::Leave,
+                // It would be given what it has lost to lead.
+                () if !has_told && !self.is_in_service(&self.controller.image()) => Wants::Fence,
                 () if is_overdue && self.has_others() => Wants::Fence,
                 () => Wants::Service,
             };
@@ -169,6 +178,20 @@ impl Member {
                 () = self.controller.another_leader(told) => {}
             }
         }
+    }
+
+    /// Tells the controller of replicas that this broker cannot use and others have as well. Whether it
+    /// knows of all.
+    async fn tell_lost(&self, partitions: &Partitions) -> bool {
+        let broker_id = self.config.node_id;
+        let lost = partitions.lost(&self.controller.image(), broker_id);
+        if lost.is_empty() {
+            return true;
+        }
+        warn!(count = lost.len(), "others are asked to lead what this broker cannot use");
+        let lost = LostReplicas { broker_id, broker_epoch: self.epoch, partitions: lost };
+        // What becomes of it is in the metadata.
+        self.control.ask(ControlRequest::LoseReplicas(lost)).await.is_ok()
     }
 
     /// Whether anybody could take over.

@@ -1,16 +1,18 @@
 //! The broker's data directory: one disk, one group commit, and whether the disk has failed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::{Clock, Seams};
+use flumen_protocol::Uuid;
 use flumen_storage::checkpoint::PartitionOffsets;
 use flumen_storage::group_commit::{GroupCommit, Run};
 use flumen_storage::log_dir::{Checkpoint, LogDir, LogDirError};
 use flumen_storage::vfs::Vfs;
 use parking_lot::Mutex;
+use tracing::warn;
 
 /// The directory, locked for as long as the broker runs.
 #[derive(Debug)]
@@ -27,7 +29,6 @@ pub struct DataDir {
 #[derive(Debug, Default)]
 pub(crate) struct LastShutdown {
     pub(crate) was_clean: bool,
-    pub(crate) recovery_points: PartitionOffsets,
     pub(crate) high_watermarks: PartitionOffsets,
 }
 
@@ -58,19 +59,27 @@ impl DataDir {
         let epoch = self.broker_epoch()?;
         let was_clean = marker.is_some_and(|marker| marker.broker_epoch == epoch);
         let read = |checkpoint| self.log_dir.read_checkpoint(checkpoint);
-        let recovery_points = read(Checkpoint::RecoveryPoints)?.unwrap_or_default();
+        *self.recovery_points.lock() = read(Checkpoint::RecoveryPoints)?.unwrap_or_default();
         let high_watermarks = read(Checkpoint::HighWatermarks)?.unwrap_or_default();
-        self.recovery_points.lock().clone_from(&recovery_points);
-        Ok(LastShutdown { was_clean, recovery_points, high_watermarks })
+        Ok(LastShutdown { was_clean, high_watermarks })
     }
 
     /// Writes down how far the logs are on disk. `measure` looks while no log can be cut off.
+    ///
+    /// Logs that cannot be used keep what is written: without it, the next start would take what is damaged
+    /// for a torn tail, and cut it off.
     pub(super) fn write_recovery_points(
         &self,
+        unusable: &[(String, i32)],
         measure: impl FnOnce() -> PartitionOffsets,
     ) -> Result<(), LogDirError> {
         let mut points = self.recovery_points.lock();
-        let measured = measure();
+        let mut measured = measure();
+        for key in unusable {
+            if let Some(point) = points.get(key) {
+                measured.entry(key.clone()).or_insert(*point);
+            }
+        }
         self.log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &measured)?;
         *points = measured;
         Ok(())
@@ -95,6 +104,41 @@ impl DataDir {
             *points = lowered;
         }
         Ok(cut())
+    }
+
+    /// How far the log of a partition was on disk when that was last written down.
+    pub(super) fn recovery_point(&self, partition: &(String, i32)) -> i64 {
+        self.recovery_points.lock().get(partition).copied().unwrap_or(0)
+    }
+
+    /// Renames the directories of partitions of a topic, so that their names are free; returns where they
+    /// are.
+    pub(super) fn move_away(&self, topic: &str, id: Uuid, indexes: &[i32]) -> Vec<PathBuf> {
+        let forgotten = indexes.iter().map(|index| ((topic.to_owned(), *index), 0));
+        let moved = self.below(forgotten, || self.rename_away(topic, id, indexes));
+        moved.unwrap_or_else(|error| {
+            warn!(%topic, %error, "the directories of deleted partitions stay where they are");
+            Vec::new()
+        })
+    }
+
+    fn rename_away(&self, topic: &str, id: Uuid, indexes: &[i32]) -> Vec<PathBuf> {
+        let mut moved = Vec::new();
+        for &index in indexes {
+            let from = self.log_dir.partition_path(topic, index);
+            let to = self.log_dir.deleted_path(topic, index, id);
+            match self.vfs.rename(&from, &to) {
+                Ok(()) => moved.push(to),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    warn!(path = %from.display(), %error, "a deleted partition was not moved");
+                }
+            }
+        }
+        if let Err(error) = self.vfs.sync_dir(self.log_dir.path()) {
+            warn!(%error, "the deletion of a topic may have to be repeated after a crash");
+        }
+        moved
     }
 
     /// Says that all logs were closed in order by the newest start that wrote here.

@@ -26,6 +26,7 @@ mod in_sync;
 mod leader;
 #[cfg(test)]
 mod model;
+mod opener;
 mod proposer;
 mod reconcile;
 mod registry;

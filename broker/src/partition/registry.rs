@@ -11,7 +11,7 @@ use flumen_protocol::Uuid;
 
 use super::{LookupError, Partition};
 use crate::config::Settings;
-use crate::controller::TopicImage;
+use crate::controller::{LostReplica, MetadataImage, TopicImage};
 
 /// What this broker has of one partition.
 #[derive(Debug, Clone)]
@@ -50,6 +50,15 @@ impl Snapshot {
 
     pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<HostedTopic>> {
         self.by_name.values()
+    }
+
+    /// The partitions that should be here and cannot be used.
+    fn offline(&self) -> impl Iterator<Item = (&HostedTopic, i32)> {
+        self.topics().flat_map(|topic| {
+            let indexed = (0_i32..).zip(&topic.partitions);
+            let offline = indexed.filter(|(_, hosted)| matches!(hosted, Hosted::Offline));
+            offline.map(move |(index, _)| (&**topic, index))
+        })
     }
 
     pub(super) fn insert(&mut self, topic: HostedTopic) {
@@ -157,9 +166,28 @@ impl Partitions {
     /// How many partitions this broker should have and cannot.
     #[must_use]
     pub fn offline_count(&self) -> usize {
+        self.snapshot.load().offline().count()
+    }
+
+    /// The partitions that this broker should have and cannot, by name.
+    pub(super) fn unusable(&self) -> Vec<(String, i32)> {
         let snapshot = self.snapshot.load();
-        let hosted = snapshot.topics().flat_map(|topic| &topic.partitions);
-        hosted.filter(|hosted| matches!(hosted, Hosted::Offline)).count()
+        snapshot.offline().map(|(topic, index)| (topic.image.name.to_string(), index)).collect()
+    }
+
+    /// Those of them that others have as well, and of which `image` still counts on `broker_id`.
+    pub(crate) fn lost(&self, image: &MetadataImage, broker_id: i32) -> Vec<LostReplica> {
+        let snapshot = self.snapshot.load();
+        let offline = snapshot.offline().map(|(topic, partition_index)| {
+            let topic_id = topic.image.id;
+            LostReplica { topic_id, partition_index }
+        });
+        let counts = |lost: &LostReplica| {
+            let topic = image.topic_by_id(lost.topic_id);
+            let partition = topic.and_then(|topic| topic.partition(lost.partition_index));
+            partition.is_some_and(|partition| partition.is_one_of_several(broker_id))
+        };
+        offline.filter(counts).collect()
     }
 
     /// The version of the metadata that the partitions are in line with.

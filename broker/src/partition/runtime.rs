@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use flumen_client::connection::{Seams, Spawn};
 use flumen_protocol::Uuid;
+use flumen_storage::PartitionLog;
 use flumen_storage::checkpoint::PartitionOffsets;
 use flumen_storage::log_dir::{Checkpoint, LogDirError};
-use flumen_storage::{OpenContext, OpenError, PartitionLog, read_topic_id, write_topic_id};
 use tokio::sync::{oneshot, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::cleaner::Cleaner;
 use super::data_dir::LastShutdown;
+use super::opener::{Opener, Opening};
 use super::reconcile::{Change, changes, current, part};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
@@ -74,13 +75,6 @@ impl Reconciled {
         let reached = versions.wait_for(|reached| *reached >= version);
         drop(tokio::time::timeout(RECONCILE_TIME_MAX, reached).await);
     }
-}
-
-/// A log to be opened.
-#[derive(Debug)]
-struct Opening {
-    image: Arc<TopicImage>,
-    index: i32,
 }
 
 impl Keeper {
@@ -166,9 +160,14 @@ impl Keeper {
                     departed.push(index);
                     Hosted::Elsewhere
                 }
-                (Some(Hosted::Offline), Some(_)) => Hosted::Offline,
-                (None | Some(Hosted::Elsewhere), Some(_)) => {
+                (Some(Hosted::Offline), Some(_))
+                    if !partition.can_be_copied_to(self.config.node_id) =>
+                {
+                    Hosted::Offline
+                }
+                (None | Some(Hosted::Elsewhere | Hosted::Offline), Some(_)) => {
                     openings.push(Opening { image: Arc::clone(image), index });
+                    // Until it is open, nobody finds it.
                     Hosted::Elsewhere
                 }
                 (_, None) => Hosted::Elsewhere,
@@ -187,8 +186,10 @@ impl Keeper {
         self.partitions.replace(next.clone());
         info!(topic = %image.name, partitions = ?departed, "no replica of these is kept here any more");
         let data_dir = Arc::clone(&self.data_dir);
-        let moved =
-            blocking(&*self.seams.spawn, move || move_away(&data_dir, &image, &departed)).await;
+        let moved = blocking(&*self.seams.spawn, move || {
+            data_dir.move_away(&image.name, image.id, &departed)
+        })
+        .await;
         self.remove_later(moved.unwrap_or_default());
     }
 
@@ -206,8 +207,10 @@ impl Keeper {
         let data_dir = Arc::clone(&self.data_dir);
         let image = Arc::clone(&topic.image);
         let indexes = image.indexed_partitions().map(|(index, _)| index).collect::<Vec<_>>();
-        let moved =
-            blocking(&*self.seams.spawn, move || move_away(&data_dir, &image, &indexes)).await;
+        let moved = blocking(&*self.seams.spawn, move || {
+            data_dir.move_away(&image.name, image.id, &indexes)
+        })
+        .await;
         self.remove_later(moved.unwrap_or_default());
         Some(Arc::clone(&topic.image))
     }
@@ -340,7 +343,8 @@ impl Keeper {
 
     fn write_checkpoints(&self) -> Result<(), LogDirError> {
         let flushed_end = |p: &Partition| p.with_log(PartitionLog::flushed_end_offset);
-        self.data_dir.write_recovery_points(|| self.offsets(flushed_end))?;
+        let unusable = self.partitions.unusable();
+        self.data_dir.write_recovery_points(&unusable, || self.offsets(flushed_end))?;
         let mut starts = self.offsets(Partition::log_start_offset);
         starts.retain(|_, start| *start > 0);
         self.data_dir.log_dir().write_checkpoint(Checkpoint::LogStartOffsets, &starts)?;
@@ -406,121 +410,6 @@ impl Keeper {
             warn!(%error, "the shutdown was not marked as clean");
         }
     }
-}
-
-/// Opens logs on one thread.
-struct Opener {
-    node_id: i32,
-    settings: Arc<Settings>,
-    data_dir: Arc<DataDir>,
-    last_shutdown: Arc<LastShutdown>,
-    now_ms: i64,
-}
-
-impl Opener {
-    fn open_share(&self, share: Vec<Opening>) -> Vec<(Uuid, i32, Hosted)> {
-        let mut configs: BTreeMap<Uuid, TopicConfig> = BTreeMap::new();
-        let mut opened = Vec::with_capacity(share.len());
-        for Opening { image, index } in share {
-            let resolve = || TopicConfig::resolve(&image.configs, &self.settings);
-            let config = configs.entry(image.id).or_insert_with(resolve);
-            let hosted = match self.open(&image, index, config) {
-                Ok(partition) => Hosted::Here(partition),
-                Err(failure) => {
-                    let topic = &image.name;
-                    error!(%topic, partition = index, error = %failure, "the log is unusable");
-                    Hosted::Offline
-                }
-            };
-            opened.push((image.id, index, hosted));
-        }
-        opened
-    }
-
-    fn open(
-        &self,
-        image: &Arc<TopicImage>,
-        index: i32,
-        config: &TopicConfig,
-    ) -> Result<Arc<Partition>, OpenError> {
-        let path = self.data_dir.log_dir().partition_path(&image.name, index);
-        let vfs = self.data_dir.vfs();
-        match read_topic_id(vfs, &path)? {
-            Some(id) if id == image.id => {}
-            Some(id) => {
-                // An earlier topic of the same name, whose deletion a crash has interrupted.
-                move_aside(&self.data_dir, &image.name, index, id)?;
-                write_topic_id(vfs, &path, image.id)?;
-            }
-            None => write_topic_id(vfs, &path, image.id)?,
-        }
-        let key = (image.name.to_string(), index);
-        let context = OpenContext {
-            clean_shutdown: self.last_shutdown.was_clean,
-            recovery_point: self.last_shutdown.recovery_points.get(&key).copied().unwrap_or(0),
-            now_ms: self.now_ms,
-        };
-        let log_config = Arc::new(log_config(config));
-        let log = PartitionLog::open(Arc::clone(vfs), &path, Arc::clone(&log_config), context)?;
-        debug!(topic = %image.name, partition = index, end = log.log_end_offset(), "log opened");
-        let identity = (Arc::clone(&image.name), image.id, index);
-        let high_watermark = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
-        let data_dir = Arc::clone(&self.data_dir);
-        let opened =
-            Arc::new(Partition::new(identity, self.node_id, high_watermark, log, data_dir));
-        let placed = image.partition(index).expect("the image has what it told to open");
-        if let Some(part) = part(image, placed, self.node_id, config) {
-            opened.take_part(part, log_config);
-        }
-        Ok(opened)
-    }
-}
-
-fn move_aside(
-    data_dir: &DataDir,
-    topic: &str,
-    index: i32,
-    id: Uuid,
-) -> Result<(), flumen_storage::DiskError> {
-    let log_dir = data_dir.log_dir();
-    let from = log_dir.partition_path(topic, index);
-    let to = log_dir.deleted_path(topic, index, id);
-    info!(from = %from.display(), to = %to.display(), "found data of an earlier topic");
-    let moved = data_dir.vfs().rename(&from, &to);
-    moved
-        .and_then(|()| data_dir.vfs().sync_dir(log_dir.path()))
-        .map_err(|source| flumen_storage::DiskError { action: "rename", path: from, source })
-}
-
-/// Renames the directories of partitions, so that their names are free; returns where they are.
-fn move_away(data_dir: &DataDir, image: &TopicImage, indexes: &[i32]) -> Vec<PathBuf> {
-    let forgotten = indexes.iter().map(|index| ((image.name.to_string(), *index), 0));
-    let moved = data_dir.below(forgotten, || rename_away(data_dir, image, indexes));
-    moved.unwrap_or_else(|error| {
-        let topic = &image.name;
-        warn!(%topic, %error, "the directories of deleted partitions stay where they are");
-        Vec::new()
-    })
-}
-
-fn rename_away(data_dir: &DataDir, image: &TopicImage, indexes: &[i32]) -> Vec<PathBuf> {
-    let log_dir = data_dir.log_dir();
-    let mut moved = Vec::new();
-    for &index in indexes {
-        let from = log_dir.partition_path(&image.name, index);
-        let to = log_dir.deleted_path(&image.name, index, image.id);
-        match data_dir.vfs().rename(&from, &to) {
-            Ok(()) => moved.push(to),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                warn!(path = %from.display(), %error, "a deleted partition was not moved");
-            }
-        }
-    }
-    if let Err(error) = data_dir.vfs().sync_dir(log_dir.path()) {
-        warn!(%error, "the deletion of a topic may have to be repeated after a crash");
-    }
-    moved
 }
 
 fn expire(partition: &Partition, now_ms: i64) {
