@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Barrier;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flumen_protocol::ErrorCode;
@@ -24,6 +25,9 @@ use support::{Client, Node, config};
 const GROUP: &str = "g";
 const TOPIC: &str = "t";
 
+/// Between tries.
+const PAUSE: Duration = Duration::from_millis(5);
+
 fn start(dir: &std::path::Path, initial_delay_ms: &'static str) -> Node {
     let settings = [
         ("group.initial.rebalance.delay.ms", initial_delay_ms),
@@ -39,7 +43,7 @@ fn find(client: &mut Client, key: &str, key_type: i8) -> ErrorCode {
 
 /// Asks as a client does: again while the answer is that the coordinator is not ready yet.
 fn patiently<T>(mut ask: impl FnMut() -> (i16, T)) -> (ErrorCode, T) {
-    for _ in 0..10_000 {
+    for _ in 0..6_000 {
         let (code, answer) = ask();
         let error = ErrorCode::from_code(code);
         let is_moving = matches!(
@@ -51,7 +55,7 @@ fn patiently<T>(mut ask: impl FnMut() -> (i16, T)) -> (ErrorCode, T) {
         if !is_moving {
             return (error, answer);
         }
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
     panic!("the coordinator was never ready");
 }
@@ -210,9 +214,11 @@ fn a_member_that_waits_for_others_does_not_hold_up_a_shutdown() {
     };
     client.send(5, &request);
     let mut other = node.client();
-    while other.call(4, &ListGroupsRequest::default()).groups[0].group_state == "Empty" {
-        std::thread::yield_now();
-    }
+    let is_joining = |_| {
+        std::thread::sleep(PAUSE);
+        other.call(4, &ListGroupsRequest::default()).groups[0].group_state != "Empty"
+    };
+    assert!((0..6_000).any(is_joining), "the join never arrived");
     node.stop();
     let (_, answer) = client.receive::<JoinGroupRequest>(5);
     assert_eq!(ErrorCode::from_code(answer.error_code), ErrorCode::NotCoordinator);

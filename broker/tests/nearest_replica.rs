@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../tools/tests/chaos/ports.rs"]
+mod ports;
 mod support;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use flumen_protocol::messages::fetch::{FetchRequest, PartitionData};
 
+use ports::free_port;
 use support::{Client, Node, batch, fetch_request};
 
 /// Half a minute, for what takes a moment.
@@ -29,9 +31,7 @@ struct Racks {
 impl Racks {
     fn start(selector: &str) -> Self {
         let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [first, second] =
-            ports.map(|port| format!("127.0.0.1:{}", port.local_addr().unwrap().port()));
+        let [first, second] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         let voters = format!("1@{first}");
         let start = |id, dir: &Path, rack, peer: &str| {
             let settings = [

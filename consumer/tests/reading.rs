@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../producer/tests/support/mod.rs"]
 mod support;
 
 use std::time::Duration;
@@ -109,9 +110,13 @@ async fn positions_outside_the_log_are_reset_or_reported() {
         if expected == 0 {
             assert_eq!(next_offset(&mut consumer).await, 0);
         } else {
-            let none = consumer.poll_batch(Duration::from_millis(1500)).await.unwrap();
-            assert!(none.is_empty());
-            assert_eq!(consumer.position(&partition), Some(expected));
+            let reset = async {
+                while consumer.position(&partition) != Some(expected) {
+                    let none = consumer.poll_batch(Duration::from_millis(100)).await.unwrap();
+                    assert!(none.is_empty());
+                }
+            };
+            tokio::time::timeout(PATIENCE, reset).await.unwrap();
         }
         consumer.close().await;
     }

@@ -86,11 +86,7 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
     let node = Node::start().await;
     let topic = NewTopic::new("limits", 1).config("max.message.bytes", "2000");
     let client = client(&node, &topic).await;
-    let config = ProducerConfig {
-        request_size_max: 100_000,
-        block_max: Duration::from_millis(500),
-        ..ProducerConfig::default()
-    };
+    let config = ProducerConfig { request_size_max: 100_000, ..ProducerConfig::default() };
     let producer = Producer::new(&client, config).unwrap();
 
     let too_large = producer.send(Record::new("limits", vec![0; 100_001])).await;
@@ -100,7 +96,10 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
     assert_eq!(refused.kafka_code(), Some(ErrorCode::MessageTooLarge));
     assert!(!refused.possibly_written());
 
-    let no_such_partition = producer.enqueue(Record::new("limits", "x").partition(7)).await;
+    // It waits for the partition to come, for as long as it may.
+    let hasty = ProducerConfig { block_max: Duration::from_millis(500), ..Default::default() };
+    let hasty = Producer::new(&client, hasty).unwrap();
+    let no_such_partition = hasty.enqueue(Record::new("limits", "x").partition(7)).await;
     assert!(no_such_partition.unwrap_err().to_string().contains("only 0 to 0"));
 
     // Together too large for the topic, each small enough: the batch is halved until it fits.
@@ -115,6 +114,8 @@ async fn what_cannot_be_taken_is_refused_with_its_reason() {
 async fn a_full_buffer_holds_back() {
     let node = Node::start().await;
     let client = client(&node, &NewTopic::new("full", 1)).await;
+    // The client knows the topic from here on: what blocks is the buffer alone.
+    assert_eq!(end_offsets(&client, "full", 1).await, [0]);
     let config = ProducerConfig {
         buffer_memory: 10_000,
         linger: Duration::from_secs(60),

@@ -1,5 +1,8 @@
 //! A broker inside the test, on a directory of its own.
 
+#[path = "../../../tools/tests/chaos/ports.rs"]
+mod ports;
+
 use flumen_broker::Broker;
 use flumen_broker::config::BrokerConfig;
 use tempfile::TempDir;
@@ -13,11 +16,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a broker on an empty directory and any free port.
+    /// Starts a broker on an empty directory and a port that is free, also when it starts again.
     pub(crate) async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let broker = start(&directory, 0).await;
-        Self { directory, port: broker.addr().port(), broker: Some(broker) }
+        let (directory, port) = (tempfile::tempdir().unwrap(), ports::free_port());
+        let broker = start(&directory, port).await;
+        Self { directory, port, broker: Some(broker) }
     }
 
     /// The address for clients.

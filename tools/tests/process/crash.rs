@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::broker_process::BrokerProcess;
+use crate::ports::free_port;
 
 const KILLS: u64 = 20;
 const TOPIC: &str = "crashed";
@@ -40,8 +41,8 @@ fn twenty_kills_lose_double_and_reorder_nothing() {
 
 async fn story() {
     let data = tempfile::tempdir().unwrap();
-    let mut broker = BrokerProcess::start(data.path());
-    let port = broker.port;
+    let port = free_port();
+    let mut broker = BrokerProcess::start_on(data.path(), port, &[]);
     let bootstrap = broker.bootstrap();
     let client = Client::builder(&bootstrap).connect().await.unwrap();
     client.admin().create_topic(&NewTopic::new(TOPIC, PARTITIONS)).await.unwrap();

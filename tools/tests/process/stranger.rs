@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flumen_protocol::header::{RequestHeader, ResponseHeader};
 use flumen_protocol::{FrameWriter, Reader, Request};
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use crate::broker_process::BrokerProcess;
 
@@ -25,7 +25,9 @@ impl Stranger {
 
     /// Connects from an address in 127.0.0.0/8.
     pub(crate) fn from(address: Ipv4Addr, broker: &BrokerProcess) -> Self {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // Processes that other tests start meanwhile must not keep the connection open.
+        let kept_here = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, kept_here, None).unwrap();
         bind(&socket, &SocketAddrV4::new(address, 0)).unwrap();
         connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, broker.port)).unwrap();
         let stream = TcpStream::from(socket);
