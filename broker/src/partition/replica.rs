@@ -307,7 +307,9 @@ pub(crate) struct Synced {
 
 impl Synced {
     fn is_over(&self) -> bool {
-        self.partition.flush.flushed_end_offset() >= self.end_offset
+        // What was cut off meanwhile is not waited for.
+        let end_offset = self.end_offset.min(self.partition.log_end_offset());
+        self.partition.flush.flushed_end_offset() >= end_offset
             || self.partition.state.load(Ordering::Acquire) != FOLLOWING
     }
 

@@ -7,7 +7,8 @@ mod replication;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
@@ -48,6 +49,16 @@ impl Jobs {
             let Some(job) = self.0.lock().pop() else { return };
             job();
         }
+    }
+}
+
+/// Whether somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -154,6 +165,33 @@ fn a_copy_that_nobody_reads_does_not_stay_in_memory() {
     follow(2);
     bench.copy(SIZE);
     assert!(bench.disk.evicted() > evicted);
+}
+
+#[test]
+fn what_was_cut_off_is_not_waited_for_on_disk() {
+    let bench = bench(Durability::PageCache);
+    let follow = |leader_epoch| {
+        let leader = Some(2);
+        let following = Following { leader, leader_epoch, durability: Durability::PageCache };
+        bench.partition.take_part(Part::Follow(following), Arc::new(LogConfig::default()));
+    };
+    follow(1);
+    bench.copy(10);
+    bench.copy(10);
+    // The disk is busy: what is to be synced waits.
+    let mut synced = bench.partition.synced();
+    let mut poll = |waker: &Waker| pin!(&mut synced).poll(&mut Context::from_waker(waker));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert_eq!(poll(&waker), Poll::Pending);
+    follow(2);
+    let Next::Fetch(asked) = bench.partition.next(Duration::ZERO) else { panic!("it follows") };
+    let parting = Answer::Diverging { epoch: 1, end_offset: 1 };
+    let cut = bench.partition.on_fetched(&asked, parting, Bytes::new(), 0).unwrap().unwrap();
+    bench.partition.cut(&cut, 0).unwrap();
+    assert_eq!(bench.partition.log_end_offset(), 1);
+    assert!(woken.0.load(Ordering::SeqCst));
+    assert_eq!(poll(&waker), Poll::Ready(()));
 }
 
 #[test]

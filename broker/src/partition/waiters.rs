@@ -100,9 +100,13 @@ impl Waiters {
         due.into_values().for_each(Waker::wake);
     }
 
-    /// Forgets what was appended and is cut off again.
+    /// Forgets what was appended and is cut off again, and wakes those who wait for it to be on disk.
     pub(crate) fn on_truncated(&self, log_end_offset: i64) {
-        self.0.lock().uncommitted.retain(|(next_offset, _)| *next_offset <= log_end_offset);
+        let mut inner = self.0.lock();
+        inner.uncommitted.retain(|(next_offset, _)| *next_offset <= log_end_offset);
+        let in_vain = inner.flushes.split_off(&(log_end_offset + 1, 0));
+        drop(inner);
+        in_vain.into_values().for_each(Waker::wake);
     }
 
     pub(crate) fn register_fetch(&self, watch: &Arc<FetchWatch>) {
