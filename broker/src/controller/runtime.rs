@@ -98,8 +98,6 @@ pub(super) struct Decider {
     clock: Arc<dyn Clock>,
     config: Arc<BrokerConfig>,
     sessions: Arc<Mutex<BrokerSessions>>,
-    /// The term that the sessions are of.
-    sessions_term: Option<u64>,
     elections: Arc<ElectionCounts>,
     /// When leaders are looked at next.
     balance_at: Duration,
@@ -136,7 +134,6 @@ impl Decider {
         Self {
             config,
             sessions,
-            sessions_term: None,
             elections,
             balance_at: Duration::ZERO,
             heard: BTreeSet::new(),
@@ -215,7 +212,10 @@ impl Decider {
         let mut latest = None;
         for (broker_id, epoch) in overdue {
             let image = &self.ahead.as_ref()?.image;
-            let missed = |broker: &Arc<BrokerImage>| broker.epoch == epoch && !broker.fenced;
+            // Its own broker is in this process. What it has to say it may be unable to say now.
+            let is_own = broker_id == self.config.node_id;
+            let missed =
+                |broker: &Arc<BrokerImage>| broker.epoch == epoch && !broker.fenced && !is_own;
             if image.broker(broker_id).is_some_and(missed) {
                 info!(broker_id, epoch, "a broker is missed and goes out of service");
                 let standing = Standing::new(image, &self.config).heard(&heard);
@@ -290,13 +290,14 @@ impl Decider {
             let barrier = within(BARRIER_TIME_MAX, self.quorum.barrier(term));
             barrier.await.unwrap_or(Err(NotLeader))?;
             let image = MetadataImage::clone(&self.quorum.published().image());
-            if self.sessions_term != Some(term) {
+            let mut sessions = self.sessions.lock();
+            if !sessions.is_of(term) {
                 let brokers = image.brokers().map(|broker| (broker.id, broker.epoch));
                 let (now, silent) = (self.clock.monotonic(), self.quorum.silent_since());
-                self.sessions.lock().on_leading(now, brokers, silent);
-                self.sessions_term = Some(term);
+                sessions.on_leading(term, now, brokers, silent);
                 self.balance_at = Duration::ZERO;
             }
+            drop(sessions);
             self.ahead = Some(Ahead { term, image });
         }
         self.ahead.as_mut().ok_or(NotLeader)

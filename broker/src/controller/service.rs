@@ -162,7 +162,15 @@ impl Controller {
         };
         // It counts from when it arrives: deciding may wait for a slow disk.
         if is_registered(&published) {
-            self.sessions.lock().on_heartbeat(now, broker_id, epoch, metadata_version);
+            let term = self.quorum.leading_term();
+            let mut sessions = self.sessions.lock();
+            sessions.on_heartbeat(now, broker_id, epoch, metadata_version);
+            let is_noted = term.is_some_and(|term| sessions.is_of(term));
+            let may_serve = published.is_active(broker_id) && wants == Wants::Service;
+            if is_noted && may_serve {
+                // Nothing is to be decided, and so nothing waited for.
+                return Ok(Ok(HeartbeatAnswer { is_fenced: false, may_stop: false }));
+            }
         }
         let (config, sessions) = (Arc::clone(&self.config), Arc::clone(&self.sessions));
         let version = published.version();

@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BrokerSessions {
     timeout: Duration,
+    /// The term of the quorum that they are of.
+    term: Option<u64>,
     sessions: BTreeMap<i32, Session>,
     ticked: Duration,
 }
@@ -31,14 +33,20 @@ struct Session {
 
 impl BrokerSessions {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, sessions: BTreeMap::new(), ticked: Duration::ZERO }
+        Self { timeout, term: None, sessions: BTreeMap::new(), ticked: Duration::ZERO }
     }
 
-    /// Begins anew: this broker has become the leader. `silent` is the leader before it and when that was
+    /// Whether they are those of the leader of `term`.
+    pub(super) fn is_of(&self, term: u64) -> bool {
+        self.term == Some(term)
+    }
+
+    /// Begins anew: this broker has become the leader of `term`. `silent` is the leader before it and when that was
     /// heard of; where this process did not run itself that is longer ago than it should be, hence half
     /// a session is left.
     pub(super) fn on_leading(
         &mut self,
+        term: u64,
         now: Duration,
         brokers: impl Iterator<Item = (i32, i64)>,
         silent: Option<(i32, Duration)>,
@@ -59,6 +67,7 @@ impl BrokerSessions {
         };
         self.sessions = brokers.map(|(id, epoch)| (id, session(id, epoch))).collect();
         self.ticked = now;
+        self.term = Some(term);
     }
 
     /// A registered start of a broker is alive, and has metadata up to `metadata_version`.
@@ -156,7 +165,7 @@ mod tests {
 
     fn leading(now: u64, brokers: &[(i32, i64)]) -> BrokerSessions {
         let mut sessions = BrokerSessions::new(TIMEOUT);
-        sessions.on_leading(ms(now), brokers.iter().copied(), None);
+        sessions.on_leading(1, ms(now), brokers.iter().copied(), None);
         sessions
     }
 
@@ -197,7 +206,7 @@ mod tests {
         for (heard, missed) in [(9_000, 11_500), (0, 11_250)] {
             let mut sessions = BrokerSessions::new(TIMEOUT);
             let brokers = [(1, 10), (2, 20)].into_iter();
-            sessions.on_leading(ms(10_000), brokers, Some((1, ms(heard))));
+            sessions.on_leading(1, ms(10_000), brokers, Some((1, ms(heard))));
             assert!(sessions.is_alive(ms(missed - 1), 1, 10), "{heard}");
             assert!(!sessions.is_alive(ms(missed), 1, 10), "{heard}");
             assert!(sessions.is_alive(ms(12_499), 2, 20));
@@ -218,7 +227,8 @@ mod tests {
         sessions.on_heartbeat(ms(100), 2, 20, 0);
         assert_eq!(sessions.heard(ms(200)), BTreeSet::from([2]));
         assert_eq!(sessions.heard(ms(2600)), BTreeSet::new(), "and not missed since");
-        sessions.on_leading(ms(3000), [(2, 20)].into_iter(), None);
+        sessions.on_leading(2, ms(3000), [(2, 20)].into_iter(), None);
+        assert!(sessions.is_of(2) && !sessions.is_of(1));
         assert_eq!(sessions.heard(ms(3000)), BTreeSet::new());
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::debug;
 
 use super::{Lane, PeerAddress, PeerClient, PeerError, PeerFault, PeerHandler, PeerKind};
+use crate::clock::within;
 use crate::controller::{Control, ControlRequest, ControlResponse, Controller, NotLeader};
 
 /// How long an answer of the leader is waited for: it writes to its disk, and to those of others.
@@ -84,7 +85,7 @@ impl ControlRoute {
         message: &[u8],
         timeout: Duration,
     ) -> Result<Bytes, NotForwarded> {
-        let lane = crate::clock::within(timeout, self.lanes.take()).await;
+        let lane = within(timeout, self.lanes.take()).await;
         let lane = lane.ok_or(NotForwarded::NoLeader)?;
         let leader = self.controller.leader();
         let number = Lane::Forward(lane.number);
@@ -129,11 +130,15 @@ impl Control for ControlRoute {
     fn ask(&self, request: ControlRequest) -> BoxFuture<'_, Result<ControlResponse, NotLeader>> {
         Box::pin(async move {
             if self.controller.is_leader() {
-                return self.controller.control(request).await;
+                let answer = within(ANSWER_TIME_MAX, self.controller.control(request)).await;
+                return answer.unwrap_or(Err(NotLeader));
             }
+            let lane = match request {
+                ControlRequest::Heartbeat(_) => Lane::Heartbeat,
+                _ => Lane::Control,
+            };
             let body = rmp_serde::to_vec(&request).expect("a question has a form in MessagePack");
-            let answer =
-                self.ask_leader(Lane::Control, PeerKind::Control, &body, ANSWER_TIME_MAX).await?;
+            let answer = self.ask_leader(lane, PeerKind::Control, &body, ANSWER_TIME_MAX).await?;
             rmp_serde::from_slice(&answer).map_err(|_unreadable| NotLeader)
         })
     }

@@ -37,7 +37,9 @@ pub(crate) enum Lane {
     Quorum(QuorumLane),
     /// Whether anybody is there.
     Probe,
-    /// Questions to the controller.
+    /// That this broker is alive, which must not wait for what takes the controller long.
+    Heartbeat,
+    /// Other questions to the controller.
     Control,
     /// Requests of clients that the controller has to answer; several may be under way.
     Forward(u8),

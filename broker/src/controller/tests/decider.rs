@@ -1,13 +1,15 @@
 //! What the controller decides without being asked: who is missed, who leads, what has arrived.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::Seams;
+use flumen_client::connection::{BoxFuture, Seams, Spawn, TaskHandle};
 use flumen_protocol::messages::create_topics::{CreatableReplicaAssignment, CreatableTopic};
 use flumen_storage::vfs::RealDisk;
+use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::config::BrokerConfig;
@@ -15,7 +17,8 @@ use crate::controller::control::{AlterPartitions, InSyncChange};
 use crate::controller::image::{MetadataImage, PartitionImage};
 use crate::controller::testing::{enter_service, registration};
 use crate::controller::{
-    BrokerHeartbeat, ControlRequest, ControlResponse, Controller, Reassignment, Wants,
+    Alteration, BrokerHeartbeat, ControlRequest, ControlResponse, Controller, Reassignment,
+    ResourceName, Step, Wants,
 };
 
 /// Far longer than anything here may take.
@@ -32,14 +35,17 @@ struct Cluster {
 
 impl Cluster {
     async fn start(dir: &Path) -> Self {
+        Self::start_on(dir, Seams::real()).await
+    }
+
+    async fn start_on(dir: &Path, seams: Seams) -> Self {
         let settings = [
             ("log.dirs", dir.to_str().unwrap()),
             ("broker.session.timeout.ms", "1000"),
             ("leader.imbalance.check.interval.seconds", "1"),
         ];
         let config = Arc::new(BrokerConfig::with(settings).unwrap());
-        let controller =
-            Controller::start(config, Arc::new(RealDisk), Seams::real()).await.unwrap();
+        let controller = Controller::start(config, Arc::new(RealDisk), seams).await.unwrap();
         let mut epochs = BTreeMap::new();
         for id in 1..=3 {
             let epoch = enter_service(&controller, registration(id, u8::try_from(id).unwrap()));
@@ -150,5 +156,74 @@ async fn a_move_is_over_when_the_new_replica_is_in_sync() {
     let partition = image.partition("one", 0).unwrap();
     assert!(!partition.is_reassigning());
     assert_eq!((partition.leader, partition.replicas.as_slice()), (Some(3), [3].as_slice()));
+    cluster.controller.shutdown().await;
+}
+
+/// It may be unable to commit what its own broker says, and that one is there all the same.
+#[tokio::test]
+async fn the_broker_beside_the_controller_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await;
+    cluster.live(&[3], |image| image.broker(2).unwrap().fenced).await;
+    let image = cluster.controller.image();
+    assert!(!image.broker(1).unwrap().fenced && !image.broker(3).unwrap().fenced);
+    cluster.controller.shutdown().await;
+}
+
+/// Blocking work that a test can hold up, as a slow disk does.
+struct SlowDisk {
+    real: Arc<dyn Spawn>,
+    held: Mutex<Option<Vec<Box<dyn FnOnce() + Send>>>>,
+}
+
+impl fmt::Debug for SlowDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlowDisk").finish_non_exhaustive()
+    }
+}
+
+impl Spawn for SlowDisk {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle {
+        self.real.spawn(name, future)
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        match &mut *self.held.lock() {
+            Some(held) => held.push(work),
+            None => self.real.blocking(work),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_does_not_wait_for_a_slow_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let real = Seams::real();
+    let disk = Arc::new(SlowDisk { real: Arc::clone(&real.spawn), held: Mutex::default() });
+    let seams = Seams { spawn: Arc::clone(&disk) as Arc<dyn Spawn>, ..real };
+    let cluster = Cluster::start_on(dir.path(), seams).await;
+    *disk.held.lock() = Some(Vec::new());
+    let controller = cluster.controller.clone();
+    let name = ResourceName { kind: 4, name: String::new() };
+    let value = Some("5".to_owned());
+    let step = Step { name: "log.cleaner.backoff.ms".to_owned(), operation: 0, value };
+    let mut altering = Box::pin(async move {
+        controller.alter_configs(vec![(name, Alteration::Steps(vec![step]))], false).await
+    });
+    let is_held = async {
+        while disk.held.lock().as_ref().is_none_or(Vec::is_empty) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        cluster.beat(2).await;
+    };
+    tokio::select! {
+        biased;
+        answered = &mut altering => panic!("nothing is on disk: {answered:?}"),
+        beaten = timeout(PATIENCE, is_held) => beaten.unwrap(),
+    }
+    for work in disk.held.lock().take().unwrap() {
+        disk.real.blocking(work);
+    }
+    timeout(PATIENCE, altering).await.unwrap().unwrap();
     cluster.controller.shutdown().await;
 }
