@@ -163,10 +163,7 @@ async fn a_broker_that_is_gone_is_told_from_one_that_is_slow() {
     let asked = one.client.ask(&two.address, Lane::Control, PeerKind::Control, b"", short);
     assert_eq!(asked.await, Err(PeerError::TimedOut));
 
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = unused.local_addr().unwrap().to_string();
-    drop(unused);
-    let gone = PeerAddress { node_id: 2, address };
+    let gone = PeerAddress { node_id: 2, address: "127.0.0.1:1".to_owned() };
     assert_eq!(one.ask(&gone, b"").await, Err(PeerError::Refused));
 }
 
@@ -254,7 +251,7 @@ async fn a_fetch_before_there_are_partitions_is_sent_away() {
 
 #[tokio::test]
 async fn whoever_does_not_say_who_it_is_is_sent_away() {
-    let introduction_time_max = Duration::from_millis(500);
+    let introduction_time_max = Duration::from_millis(1500);
     let limits = PeerLimits { introduction_time_max, ..PeerLimits::default() };
     let node = Node::start_within(1, limits).await;
     node.services.register(PeerKind::Control, Arc::new(Echo));
@@ -282,7 +279,7 @@ async fn whoever_does_not_say_who_it_is_is_sent_away() {
 
 #[tokio::test]
 async fn one_that_stops_in_the_middle_is_cut_off() {
-    let transfer_time_max = Duration::from_millis(200);
+    let transfer_time_max = Duration::from_secs(1);
     let limits = PeerLimits { transfer_time_max, ..PeerLimits::default() };
     let node = Node::start_within(1, limits).await;
     node.services.register(PeerKind::Control, Arc::new(Echo));

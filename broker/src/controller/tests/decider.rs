@@ -34,14 +34,15 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(dir: &Path) -> Self {
-        Self::start_on(dir, Seams::real()).await
+    /// Nobody sends heartbeats before [`Cluster::live`]: until then the session must last.
+    async fn start(dir: &Path, session_ms: &'static str) -> Self {
+        Self::start_on(dir, session_ms, Seams::real()).await
     }
 
-    async fn start_on(dir: &Path, seams: Seams) -> Self {
+    async fn start_on(dir: &Path, session_ms: &'static str, seams: Seams) -> Self {
         let settings = [
             ("log.dirs", dir.to_str().unwrap()),
-            ("broker.session.timeout.ms", "1000"),
+            ("broker.session.timeout.ms", session_ms),
             ("leader.imbalance.check.interval.seconds", "1"),
         ];
         let config = Arc::new(BrokerConfig::with(settings).unwrap());
@@ -120,7 +121,7 @@ fn first(image: &MetadataImage) -> &PartitionImage {
 #[tokio::test]
 async fn a_broker_that_is_silent_goes_and_leads_again_when_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(dir.path()).await;
+    let cluster = Cluster::start(dir.path(), "5000").await;
     assert_eq!(first(&cluster.controller.image()).leader, Some(2));
     cluster
         .live(&[1, 3], |image| image.broker(2).unwrap().fenced && first(image).leader == Some(3))
@@ -140,7 +141,7 @@ async fn a_broker_that_is_silent_goes_and_leads_again_when_it_is_back() {
 #[tokio::test]
 async fn a_move_is_over_when_the_new_replica_is_in_sync() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(dir.path()).await;
+    let cluster = Cluster::start(dir.path(), "600000").await;
     let moved = |replicas: &[i32]| Reassignment {
         topic: "one".to_owned(),
         partition: 0,
@@ -163,7 +164,7 @@ async fn a_move_is_over_when_the_new_replica_is_in_sync() {
 #[tokio::test]
 async fn the_broker_beside_the_controller_is_not_missed() {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = Cluster::start(dir.path()).await;
+    let cluster = Cluster::start(dir.path(), "5000").await;
     cluster.live(&[3], |image| image.broker(2).unwrap().fenced).await;
     let image = cluster.controller.image();
     assert!(!image.broker(1).unwrap().fenced && !image.broker(3).unwrap().fenced);
@@ -201,7 +202,7 @@ async fn a_heartbeat_does_not_wait_for_a_slow_commit() {
     let real = Seams::real();
     let disk = Arc::new(SlowDisk { real: Arc::clone(&real.spawn), held: Mutex::default() });
     let seams = Seams { spawn: Arc::clone(&disk) as Arc<dyn Spawn>, ..real };
-    let cluster = Cluster::start_on(dir.path(), seams).await;
+    let cluster = Cluster::start_on(dir.path(), "600000", seams).await;
     *disk.held.lock() = Some(Vec::new());
     let controller = cluster.controller.clone();
     let name = ResourceName { kind: 4, name: String::new() };
