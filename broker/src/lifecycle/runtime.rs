@@ -34,6 +34,9 @@ const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 /// Between two attempts to reach a controller, and between heartbeats that something waits for.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Between heartbeats of a broker that is stopped and waits until it may.
+const LEAVING_PAUSE: Duration = Duration::from_millis(10);
+
 /// Why a broker does not become a member.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JoinError {
@@ -164,18 +167,37 @@ impl Member {
                 () if is_overdue && self.has_others() => Wants::Fence,
                 () => Wants::Service,
             };
-            let told = self.controller.leader();
-            let Ok(answer) = self.heartbeat(reconciled.version(), wants).await else {
+            let (told, version) = (self.controller.leader(), reconciled.version());
+            let Ok(answer) = self.heartbeat(version, wants).await else {
                 return warn!("another start of this broker has taken its place");
             };
             self.may_stop.send_replace(answer.is_some_and(|answer| answer.may_stop));
-            let is_settled = !is_leaving && answer.is_some_and(|answer| !answer.is_fenced);
-            let pause = if is_settled { interval } else { PAUSE };
+            let is_settled = answer.is_some_and(|answer| !answer.is_fenced);
+            let pause = match () {
+                () if is_leaving => LEAVING_PAUSE,
+                () if is_settled => interval,
+                () => PAUSE,
+            };
             tokio::select! {
                 () = sleep(pause) => {}
                 _ = leaving.changed() => {}
                 // Until a new leader has heard of this broker, it counts on it for nothing.
                 () = self.controller.another_leader(told) => {}
+                () = self.another_leaves(&reconciled, version) => {}
+            }
+        }
+    }
+
+    /// Waits until this broker knows of another that is leaving, in metadata after `version`: that one
+    /// stops when it has heard from all.
+    async fn another_leaves(&self, reconciled: &Reconciled, mut version: i64) {
+        loop {
+            reconciled.after(version).await;
+            version = reconciled.version();
+            let image = self.controller.image();
+            let mut others = image.live_brokers().filter(|broker| broker.id != self.config.node_id);
+            if others.any(|broker| broker.is_leaving) {
+                return;
             }
         }
     }

@@ -68,6 +68,14 @@ impl Reconciled {
         *self.0.borrow()
     }
 
+    /// Waits for a version after `version`; for ever, if there will be none.
+    pub(crate) async fn after(&self, version: i64) {
+        let mut versions = self.0.clone();
+        if versions.wait_for(|reached| *reached > version).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits for `version`, but not for long: it is a courtesy to clients that use a new topic at
     /// once, and would otherwise be told to try again.
     pub async fn wait_for(&self, version: i64) {

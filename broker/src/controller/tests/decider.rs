@@ -171,10 +171,12 @@ async fn the_broker_beside_the_controller_is_not_missed() {
     cluster.controller.shutdown().await;
 }
 
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Blocking work that a test can hold up, as a slow disk does.
 struct SlowDisk {
     real: Arc<dyn Spawn>,
-    held: Mutex<Option<Vec<Box<dyn FnOnce() + Send>>>>,
+    held: Mutex<Option<Vec<Work>>>,
 }
 
 impl fmt::Debug for SlowDisk {
