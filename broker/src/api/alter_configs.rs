@@ -13,7 +13,7 @@ use crate::controller::{Alteration, ResourceName};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: AlterConfigsRequest,
 ) -> AlterConfigsResponse {
     let resources: Vec<_> = request
@@ -25,11 +25,8 @@ pub(super) async fn handle(
             (name, Alteration::Replace(all.collect()))
         })
         .collect();
-    let responses = match ctx
-        .controller
-        .alter_configs(resources.clone(), request.validate_only)
-        .await
-    {
+    let altered = ctx.controller.alter_configs(resources.clone(), request.validate_only);
+    let responses = match call.decided(altered).await {
         Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
         Err(error) => resources.into_iter().map(|(name, _)| answer(name, &Err(error))).collect(),
     };

@@ -17,13 +17,13 @@ use crate::controller::{ReassignError, Reassignment};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
     let allows_factor_change = request.allow_replication_factor_change;
     let topics = request.topics;
     let altered = ctx.controller.alter_reassignments(reassignments(&topics), allows_factor_change);
-    let response = match decided(request.timeout_ms, altered).await {
+    let response = match decided(request.timeout_ms, call.decided(altered)).await {
         Ok(outcomes) => answer(&topics, outcomes.into_iter().map(outcome)),
         Err(error) => undecided(&topics, error),
     };

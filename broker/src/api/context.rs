@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flumen_client::connection::Seams;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use super::replica_fetch::ReplicaSessions;
 use crate::clock::within;
 use crate::config::BrokerConfig;
-use crate::controller::{Controller, MetadataImage};
+use crate::controller::{Controller, MetadataImage, NotLeader};
 use crate::fetch_session::FetchSessions;
 use crate::group::Groups;
 use crate::metrics::Metrics;
@@ -85,7 +86,7 @@ impl Context {
 }
 
 /// One request's header and sender.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Call {
     /// The API that is called.
     pub api: ApiKey,
@@ -99,4 +100,20 @@ pub struct Call {
     pub peer: SocketAddr,
     /// When the request was complete, on the monotonic clock.
     pub received: Duration,
+    /// Whether another broker has passed it on, and tries elsewhere if it hears of no decision.
+    pub is_passed_on: bool,
+    /// Whether nobody here could decide what it asks for.
+    pub is_undecided: AtomicBool,
+}
+
+impl Call {
+    /// Waits for the controller's answer, and notes if there is none: another broker may have one.
+    pub(super) async fn decided<T>(
+        &self,
+        answer: impl Future<Output = Result<T, NotLeader>>,
+    ) -> Result<T, NotLeader> {
+        let answer = answer.await;
+        self.is_undecided.store(answer.is_err(), Ordering::Relaxed);
+        answer
+    }
 }

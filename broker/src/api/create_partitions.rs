@@ -14,12 +14,12 @@ use crate::controller::CreatePartitionsError;
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let topics = request.topics.clone();
     let added = ctx.controller.create_partitions(topics, request.validate_only);
-    let added = decided(request.timeout_ms, added).await;
+    let added = decided(request.timeout_ms, call.decided(added)).await;
     ctx.catch_up().await;
     let results = match added {
         Ok(added) => added

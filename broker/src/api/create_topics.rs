@@ -16,12 +16,12 @@ use crate::controller::{CreateTopicError, CreatedTopic};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: CreateTopicsRequest,
 ) -> CreateTopicsResponse {
     let topics = request.topics.clone();
     let created = ctx.controller.create_topics(topics, request.validate_only);
-    let topics = match decided(request.timeout_ms, created).await {
+    let topics = match decided(request.timeout_ms, call.decided(created)).await {
         Ok(created) => {
             ctx.catch_up().await;
             let settings = ctx.controller.settings(&ctx.controller.image());

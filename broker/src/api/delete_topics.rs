@@ -20,7 +20,8 @@ pub(super) async fn handle(
 ) -> DeleteTopicsResponse {
     let timeout_ms = request.timeout_ms;
     let topics = referenced(call.version, request);
-    let deleted = decided(timeout_ms, ctx.controller.delete_topics(topics.clone())).await;
+    let deleted = call.decided(ctx.controller.delete_topics(topics.clone()));
+    let deleted = decided(timeout_ms, deleted).await;
     // The name is free for a new topic once the data is out of its way.
     ctx.catch_up().await;
     let responses = match deleted {

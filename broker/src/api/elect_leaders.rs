@@ -27,7 +27,7 @@ pub(super) async fn handle(
     let Some(election) = ElectionType::from_code(code) else {
         return unknown_election(code, topics.unwrap_or_default());
     };
-    match ctx.controller.elect_leaders(election, topics).await {
+    match call.decided(ctx.controller.elect_leaders(election, topics)).await {
         Ok(elected) => ElectLeadersResponse {
             replica_election_results: elected.into_iter().map(topic_result).collect(),
             ..Default::default()

@@ -2,12 +2,13 @@
 //!
 //! A client may ask any broker. The whole request travels to the leader, which answers it as if it
 //! had come there; what it answers rests on metadata that this broker may not have yet, so the client
-//! is answered when it has. While nobody leads, this goes on trying for a while, as an election
-//! takes; then the handler here says that there is no controller.
+//! is answered when it has. While nobody leads, this goes on trying for about as long as clients wait;
+//! then the handler here says that there is no controller.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,16 +22,17 @@ use flumen_protocol::{ApiKey, ErrorCode, Frame, FrameWriter, Message, Reader, Re
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::{Call, Context, Reply, create_topics, is_decided_by_leader, start};
+use super::{Call, Context, Refusal, Reply, create_topics, is_decided_by_leader, start};
 use crate::clock::within;
 use crate::controller::NotLeader;
 use crate::peer::{NotForwarded, PeerFault, PeerHandler};
 
-/// How long a request waits for a leader that answers.
-const LEADER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a request of a client waits for an answer, whoever leads meanwhile. Kafka has a minute for it,
+/// and its clients half a minute: they are answered before that is over, and can ask again.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// How long a request may take in all, whoever leads meanwhile.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long this broker waits for what it needs itself, with a client that waits for something else.
+const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How long this broker waits for the metadata that an answer rests on.
 const METADATA_TIME_MAX: Duration = Duration::from_secs(5);
@@ -54,10 +56,34 @@ pub(super) async fn forward(ctx: &Context, call: &Call, mut body: Reader) -> Opt
         return None;
     }
     let body = body.read_slice(body.remaining()).ok()?;
-    pass_on(ctx, call, &body).await.map(Frame::from_encoded)
+    pass_on(ctx, call, &body, end(call)).await.map(Frame::from_encoded)
 }
 
-async fn pass_on(ctx: &Context, call: &Call, body: &Bytes) -> Option<Bytes> {
+/// Until when somebody who decides is waited for.
+fn end(call: &Call) -> Duration {
+    call.received
+        + match call.api {
+            _ if call.is_passed_on => Duration::ZERO,
+            // Where nobody leads, that is the answer.
+            ApiKey::DescribeQuorum => OWN_TIME_MAX,
+            _ => ANSWER_TIME_MAX,
+        }
+}
+
+/// Whether to begin anew, after a pause: this broker was to decide, and does not any more.
+pub(super) async fn is_to_be_repeated(ctx: &Context, call: &Call) -> Result<bool, Refusal> {
+    let is_undecided = call.is_undecided.swap(false, Ordering::Relaxed);
+    if is_undecided && call.is_passed_on {
+        return Err(Refusal::Undecided);
+    }
+    if !is_undecided || ctx.seams.clock.monotonic() >= end(call) {
+        return Ok(false);
+    }
+    sleep(PAUSE).await;
+    Ok(true)
+}
+
+async fn pass_on(ctx: &Context, call: &Call, body: &Bytes, end: Duration) -> Option<Bytes> {
     let head = Forwarded {
         key: call.api.key(),
         version: call.version,
@@ -66,26 +92,18 @@ async fn pass_on(ctx: &Context, call: &Call, body: &Bytes) -> Option<Bytes> {
         peer: call.peer,
     };
     let message = encode(&head, body);
-    let mut now = ctx.seams.clock.monotonic();
-    let end = now + ANSWER_TIME_MAX;
-    let mut end_without_leader = now + LEADER_TIME_MAX;
     let mut answer = loop {
-        if ctx.controller.is_leader() {
+        let time_left = end.saturating_sub(ctx.seams.clock.monotonic());
+        if ctx.controller.is_leader() || time_left.is_zero() {
             return None;
         }
-        let asked = ctx.control.forward(&message, end.saturating_sub(now)).await;
-        now = ctx.seams.clock.monotonic();
+        let asked = ctx.control.forward(&message, time_left).await;
         // An election may be under way, or this broker has not heard of its outcome. What was decided
         // and not answered is decided twice then, as in Kafka: the second time finds it done.
         match asked {
             Ok(answer) => break answer,
-            Err(NotForwarded::Superseded) => end_without_leader = now + LEADER_TIME_MAX,
-            Err(NotForwarded::NoLeader) => {}
+            Err(NotForwarded) => sleep(PAUSE).await,
         }
-        if now >= end.min(end_without_leader) {
-            return None;
-        }
-        sleep(PAUSE).await;
     };
     let version = answer.try_get_i64().ok()?;
     within(METADATA_TIME_MAX, ctx.controller.wait_for(version)).await;
@@ -100,7 +118,7 @@ pub(super) async fn create(
 ) -> Result<Vec<(String, ErrorCode)>, NotLeader> {
     let request = CreateTopicsRequest {
         topics,
-        timeout_ms: i32::try_from(LEADER_TIME_MAX.as_millis()).expect("it is short"),
+        timeout_ms: i32::try_from(OWN_TIME_MAX.as_millis()).expect("it is short"),
         ..Default::default()
     };
     let version = *ApiKey::CreateTopics.versions().end();
@@ -111,6 +129,8 @@ pub(super) async fn create(
         client_id: None,
         peer: SocketAddr::from(([127, 0, 0, 1], 0)),
         received: ctx.seams.clock.monotonic(),
+        is_passed_on: false,
+        is_undecided: AtomicBool::default(),
     };
     let response = match forwarded(ctx, &call, &request).await {
         Some(response) => response,
@@ -131,7 +151,7 @@ async fn forwarded<R: Request>(ctx: &Context, call: &Call, request: &R) -> Optio
     let mut body = writer.finish().ok()?.read().ok()?;
     // The frame's own length.
     body.advance(4);
-    let answer = pass_on(ctx, call, &body).await?;
+    let answer = pass_on(ctx, call, &body, call.received + OWN_TIME_MAX).await?;
     let mut reader = Reader::new(answer.slice(4..));
     ResponseHeader::decode(&mut reader, call.api.key(), call.version).ok()?;
     R::Response::decode(&mut reader, call.version).ok()
@@ -160,6 +180,8 @@ fn decode(mut message: Bytes) -> Option<(Call, Bytes)> {
         client_id: head.client_id,
         peer: head.peer,
         received: Duration::ZERO,
+        is_passed_on: true,
+        is_undecided: AtomicBool::default(),
     };
     Some((call, body))
 }
@@ -187,11 +209,9 @@ impl PeerHandler for ForwardHandler {
                 let call = call.take().expect("it is started once");
                 Poll::Ready(start(ctx, call, &mut reader, cx))
             });
-            let frame: Frame = match reply.await.map_err(|_refused| PeerFault::Malformed)? {
+            let frame: Frame = match reply.await.map_err(|refusal| fault(&refusal))? {
                 Reply::Ready(frame) => frame,
-                Reply::Waiting { answer, .. } => {
-                    answer.await.map_err(|_refused| PeerFault::Malformed)?
-                }
+                Reply::Waiting { answer, .. } => answer.await.map_err(|refusal| fault(&refusal))?,
                 Reply::Nothing => return Err(PeerFault::Malformed),
             };
             let frame = frame.read().map_err(|_unreadable| PeerFault::Unable)?;
@@ -200,5 +220,13 @@ impl PeerHandler for ForwardHandler {
             answer.put_slice(&frame);
             Ok(answer.freeze())
         })
+    }
+}
+
+/// What the broker that passed a request on is told when there is no answer to it.
+fn fault(refusal: &Refusal) -> PeerFault {
+    match refusal {
+        Refusal::Undecided => PeerFault::Unable,
+        _ => PeerFault::Malformed,
     }
 }

@@ -14,7 +14,7 @@ use crate::controller::{Alteration, ResourceName, Step};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: IncrementalAlterConfigsRequest,
 ) -> IncrementalAlterConfigsResponse {
     let resources: Vec<_> = request
@@ -30,11 +30,8 @@ pub(super) async fn handle(
             (name, Alteration::Steps(steps.collect()))
         })
         .collect();
-    let responses = match ctx
-        .controller
-        .alter_configs(resources.clone(), request.validate_only)
-        .await
-    {
+    let altered = ctx.controller.alter_configs(resources.clone(), request.validate_only);
+    let responses = match call.decided(altered).await {
         Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
         Err(error) => resources.into_iter().map(|(name, _)| answer(name, &Err(error))).collect(),
     };

@@ -92,6 +92,9 @@ pub(crate) enum Refusal {
     UnacknowledgedFailure,
     #[error("the response has no encoding: {0}")]
     Encoding(#[from] EncodeError),
+    /// Of a request that another broker passed on, which goes on elsewhere.
+    #[error("nobody here decides any more")]
+    Undecided,
 }
 
 /// The first stage's outcome of an API whose answer may come later.
@@ -163,11 +166,15 @@ macro_rules! served_apis {
         let request = Message::decode($reader, $call.version)?;
         let ctx = Arc::clone($ctx);
         let answer = Box::pin(async move {
-            if let Some(frame) = forward::forward(&ctx, &$call, body).await {
-                return Ok(frame);
+            loop {
+                if let Some(frame) = forward::forward(&ctx, &$call, body.clone()).await {
+                    return Ok(frame);
+                }
+                let response = $module::handle(&ctx, &$call, Clone::clone(&request)).await;
+                if !forward::is_to_be_repeated(&ctx, &$call).await? {
+                    return encode(&$call, $call.version, &response);
+                }
             }
-            let response = $module::handle(&ctx, &$call, request).await;
-            encode(&$call, $call.version, &response)
         });
         first_poll(answer, $cx)
     }};

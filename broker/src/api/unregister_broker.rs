@@ -10,10 +10,10 @@ use super::{Call, Context};
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: UnregisterBrokerRequest,
 ) -> UnregisterBrokerResponse {
-    let removed = ctx.controller.unregister_broker(request.broker_id).await;
+    let removed = call.decided(ctx.controller.unregister_broker(request.broker_id)).await;
     let (error, message) = match removed {
         Ok(removed) => (removed.code(), removed.err().map(|error| error.to_string())),
         Err(error) => (error.code(), Some(error.to_string())),

@@ -18,6 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -259,6 +260,8 @@ impl Connection {
                 client_id: header.client_id,
                 peer: self.peer,
                 received,
+                is_passed_on: false,
+                is_undecided: AtomicBool::default(),
             };
             self.ctx.metrics.on_request(api, size);
             let reply = api::start(&self.ctx, call, &mut reader, cx).map_err(|refusal| {

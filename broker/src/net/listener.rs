@@ -154,7 +154,7 @@ fn report(peer: SocketAddr, closed: &Closed, is_told: impl FnOnce() -> bool) {
         | Closed::Overdue(Overdue::FirstRequest(_) | Overdue::Traffic(_))
         | Closed::Reading(_)
         | Closed::Sending(_)
-        | Closed::Request(_, Refusal::UnacknowledgedFailure)
+        | Closed::Request(_, Refusal::UnacknowledgedFailure | Refusal::Undecided)
         | Closed::Stopping => debug!(%peer, reason = %closed, "connection closed"),
         Closed::Overdue(Overdue::Request { .. } | Overdue::Answers(_) | Overdue::Memory(_))
         | Closed::Frame(_)

@@ -65,14 +65,10 @@ impl Drop for ForwardLane<'_> {
     }
 }
 
-/// Why a request was not passed on, or not answered.
+/// A request was not passed on, or not answered: nobody leads, the leader does not answer, or another
+/// broker began to lead meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotForwarded {
-    /// Nobody leads, or the leader does not answer.
-    NoLeader,
-    /// While its answer was waited for, another broker began to lead.
-    Superseded,
-}
+pub(crate) struct NotForwarded;
 
 impl ControlRoute {
     pub(crate) fn new(controller: Controller, peers: PeerClient) -> Self {
@@ -86,16 +82,16 @@ impl ControlRoute {
         timeout: Duration,
     ) -> Result<Bytes, NotForwarded> {
         let lane = within(timeout, self.lanes.take()).await;
-        let lane = lane.ok_or(NotForwarded::NoLeader)?;
+        let lane = lane.ok_or(NotForwarded)?;
         let leader = self.controller.leader();
         let number = Lane::Forward(lane.number);
         tokio::select! {
             biased;
             answer = self.ask_leader(number, PeerKind::Forward, message, timeout) => {
-                answer.map_err(|NotLeader| NotForwarded::NoLeader)
+                answer.map_err(|NotLeader| NotForwarded)
             }
             // The old one may be cut off or frozen, and never answer.
-            () = self.controller.another_leader(leader) => Err(NotForwarded::Superseded),
+            () = self.controller.another_leader(leader) => Err(NotForwarded),
         }
     }
 

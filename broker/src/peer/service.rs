@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -199,6 +200,8 @@ impl PeerServices {
             client_id: header.client_id.clone(),
             peer,
             received,
+            is_passed_on: false,
+            is_undecided: AtomicBool::default(),
         };
         match replica_fetch::start(&context, &call, request) {
             Staged::Done(response) => response,

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,9 @@ use flumen_protocol::records::{BatchBuilder, BatchOptions};
 use flumen_protocol::{ErrorCode, FrameWriter, Message, Reader, Records, Request};
 use flumen_storage::vfs::RealDisk;
 use tokio::runtime::Runtime;
+
+/// Threads that a broker runs on.
+const WORKERS: usize = 2;
 
 /// A broker and the runtime it runs on.
 pub(crate) struct Node {
@@ -42,12 +45,30 @@ impl Node {
     }
 
     pub(crate) fn start_on(config: BrokerConfig, seams: Seams) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build();
         let runtime = runtime.unwrap();
         let broker = runtime.block_on(Broker::start_on(config, seams, Arc::new(RealDisk)));
         let broker = Some(broker.unwrap());
         Self { runtime, broker }
+    }
+
+    /// Lets nothing run on it until the guards are dropped, as if the process were stopped.
+    pub(crate) fn freeze(&self) -> [mpsc::Sender<()>; WORKERS] {
+        let (begun, begins) = mpsc::channel();
+        let guards = [(); WORKERS].map(|()| {
+            let (guard, released) = mpsc::channel::<()>();
+            let begun = begun.clone();
+            drop(self.runtime.spawn(async move {
+                begun.send(()).unwrap();
+                assert!(released.recv().is_err(), "nothing is sent to it");
+            }));
+            guard
+        });
+        begins.iter().take(WORKERS).for_each(drop);
+        guards
     }
 
     pub(crate) fn broker(&self) -> &Broker {

@@ -1,5 +1,6 @@
 //! What a leader answers to the fetches of a follower's session: what has moved, and nothing else.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use flumen_protocol::messages::fetch::{
@@ -53,6 +54,8 @@ impl Leading {
             client_id: None,
             peer: ([127, 0, 0, 1], 1).into(),
             received: ctx.seams.clock.monotonic(),
+            is_passed_on: false,
+            is_undecided: AtomicBool::default(),
         };
         replica_fetch::start(ctx, &call, request)
     }

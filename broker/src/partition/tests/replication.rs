@@ -56,6 +56,8 @@ impl ReplicaTransport for Link {
             client_id: None,
             peer: ([127, 0, 0, 1], 1).into(),
             received: self.leader.seams.clock.monotonic(),
+            is_passed_on: false,
+            is_undecided: AtomicBool::default(),
         };
         let staged = replica_fetch::start(&self.leader, &call, request);
         Box::pin(async move {
