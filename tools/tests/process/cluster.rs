@@ -47,7 +47,11 @@ impl Cluster {
         let peer = format!("127.0.0.1:{peer_port}");
         let node_id = format!("node.id={id}");
         let voters = format!("controller.quorum.voters={}", voters.join(","));
-        let arguments = ["--peer", &peer, "--set", &node_id, "--set", &voters];
+        // Members of groups come one at a time, and few groups are enough.
+        let [at_once, few] =
+            ["group.initial.rebalance.delay.ms=0", "offsets.topic.num.partitions=3"];
+        let settings = [&node_id, &voters, at_once, few].map(|setting| ["--set", setting]);
+        let arguments = [&["--peer", &peer][..], settings.as_flattened()].concat();
         BrokerProcess::start_on(&data, port, &arguments)
     }
 
@@ -96,6 +100,31 @@ impl Cluster {
         panic!("through {id}: {}", self.quorum(id));
     }
 
+    fn voters(&self, id: i32) -> BTreeSet<i64> {
+        let quorum = self.quorum(id);
+        let members = quorum["replicas"].as_array().unwrap().iter();
+        let voters = members.filter(|member| member["role"] == "voter");
+        voters.map(|voter| voter["id"].as_i64().unwrap()).collect()
+    }
+
+    /// What a group has not read of a topic.
+    fn consume(&self, through: i32, topic: &str, group: &str) -> Vec<String> {
+        let read = self.done(through, &["consume", topic, "-g", group]);
+        read.lines().map(str::to_owned).collect()
+    }
+
+    /// A group that lives on `coordinator`, and has read all of a topic.
+    fn group_at(&self, coordinator: i32, through: i32, topic: &str) -> String {
+        let mut names = (0..ATTEMPTS).map(|number| format!("group-{number}"));
+        let lives_there = |name: &String| {
+            assert!(!self.consume(through, topic, name).is_empty());
+            let shown = self.done(through, &["group", "describe", name, "--output", "json"]);
+            let shown: Value = serde_json::from_str(&shown).unwrap();
+            shown[0]["coordinator"].as_i64() == Some(coordinator.into())
+        };
+        names.find(lives_there).unwrap()
+    }
+
     /// Writes lines, each of which is acknowledged by all in sync.
     fn produce(&self, id: i32, topic: &str, lines: &[String]) {
         let mut process = Command::new(FLUMEN)
@@ -131,11 +160,24 @@ fn three_brokers_are_one() {
     }
     cluster.until(1, &["cluster", "health"]);
 
-    // One that is stopped in order hands over: it ends well, and others go on.
+    // A vote can be taken and given again while all run, through whoever is asked.
+    let voter = cluster.leader(1) % 3 + 1;
+    cluster.until(voter, &["cluster", "quorum", "remove", &voter.to_string()]);
+    assert_eq!(cluster.voters(voter).len(), 2);
+    cluster.until(voter, &["cluster", "quorum", "add", &voter.to_string()]);
+    assert_eq!(cluster.voters(voter), BTreeSet::from([1, 2, 3]));
+
+    // One that is stopped in order hands over: it ends well, and others go on, with its groups as well.
     let stopped = cluster.leader(1);
     let left = stopped % 3 + 1;
+    let group = cluster.group_at(stopped, left, "t1");
     assert_eq!(cluster.running.remove(&stopped).unwrap().stop(), Some(0));
     write(&cluster, left, "stopped");
+    let unread = cluster.consume(left, "t1", &group);
+    assert!(
+        unread.len() == 20 && unread.iter().all(|line| line.starts_with("stopped")),
+        "{unread:?}"
+    );
     let leader = cluster.leader(left);
     assert_ne!(leader, stopped);
     let process = cluster.process(stopped);
@@ -156,7 +198,7 @@ fn three_brokers_are_one() {
     // It does not come back. Of those that are left one does not lead, and is asked to forget it.
     let follower = if cluster.leader(a) == a { b } else { a };
     let brokers = format!("{a},{b}");
-    for topic in ["t1", "t2", "t3"] {
+    for topic in ["t1", "t2", "t3", "__consumer_offsets"] {
         let arguments =
             ["topic", "alter", topic, "--replication-factor", "2", "--brokers", &brokers];
         cluster.until(follower, &arguments);
