@@ -43,6 +43,9 @@ pub(crate) struct Accumulator {
 struct Queue {
     batches: VecDeque<Batch>,
     in_flight: usize,
+    /// The numbers of the batches that were sent since the oldest that is not settled, and whether
+    /// they are. A broker remembers no more of them: a batch that is sent again must be among these.
+    sent: BTreeMap<u64, bool>,
     /// Whether the batch in flight was sent before: nothing else is sent beside it.
     is_retrying: bool,
     /// No batch is sent before this time.
@@ -50,6 +53,17 @@ struct Queue {
     /// The leader at which the last try failed, if another one would change anything.
     doubted: Option<LeaderHint>,
     sequencer: Sequencer,
+}
+
+impl Queue {
+    fn on_settled(&mut self, number: u64) {
+        if let Some(is_settled) = self.sent.get_mut(&number) {
+            *is_settled = true;
+        }
+        while let Some(oldest) = self.sent.first_entry().filter(|oldest| *oldest.get()) {
+            oldest.remove();
+        }
+    }
 }
 
 /// What a new record led to.
@@ -131,8 +145,10 @@ impl Accumulator {
     fn due_at(&self, queue: &Queue) -> Option<Duration> {
         let front = queue.batches.front()?;
         let is_retry = front.attempts > 0;
+        let is_new = !queue.sent.contains_key(&front.number);
         if queue.is_retrying
             || queue.in_flight >= self.limits.in_flight_max
+            || (is_new && queue.sent.len() >= self.limits.in_flight_max)
             || (is_retry && queue.in_flight > 0)
         {
             return None;
@@ -164,6 +180,7 @@ impl Accumulator {
         batch.sent_to = Some(leader);
         queue.doubted = None;
         queue.in_flight += 1;
+        queue.sent.insert(batch.number, false);
         queue.is_retrying = batch.attempts > 0;
         batch.attempts += 1;
         if let (None, Some(fresh)) = (batch.sequence, identity) {
@@ -175,7 +192,7 @@ impl Accumulator {
     /// Notes that a taken batch is done with, and gives it back to be settled.
     pub(crate) fn settled(&mut self, batch: Batch) -> Batch {
         self.landed(&batch);
-        self.close(batch.number);
+        self.close(&batch);
         batch
     }
 
@@ -259,7 +276,7 @@ impl Accumulator {
             }
         }
         for batch in &expired {
-            self.close(batch.number);
+            self.close(batch);
         }
         expired
     }
@@ -269,7 +286,7 @@ impl Accumulator {
         let queues = self.queues.values_mut();
         let drained: Vec<Batch> = queues.flat_map(|queue| queue.batches.drain(..)).collect();
         for batch in &drained {
-            self.close(batch.number);
+            self.close(batch);
         }
         drained
     }
@@ -299,11 +316,13 @@ impl Accumulator {
         }
     }
 
-    fn close(&mut self, number: u64) {
-        if let Some(halves) = self.open.get_mut(&number) {
-            *halves -= 1;
-            if *halves == 0 {
-                self.open.remove(&number);
+    fn close(&mut self, batch: &Batch) {
+        let Some(halves) = self.open.get_mut(&batch.number) else { return };
+        *halves -= 1;
+        if *halves == 0 {
+            self.open.remove(&batch.number);
+            if let Some(queue) = self.queues.get_mut(&batch.partition) {
+                queue.on_settled(batch.number);
             }
         }
     }

@@ -162,6 +162,25 @@ fn what_an_earlier_batch_in_flight_explains_is_no_gap() {
 }
 
 #[test]
+fn no_more_is_sent_after_a_batch_than_brokers_remember() {
+    let mut accumulator = accumulator(100);
+    for value in 1..=5 {
+        append(&mut accumulator, MS, value);
+    }
+    let first = take(&mut accumulator, 10 * MS).unwrap();
+    for value in 2..=3 {
+        let later = take(&mut accumulator, 10 * MS).unwrap();
+        assert_eq!(values(&accumulator.settled(later)), [value]);
+    }
+    // If the first has been written and is sent again, it has to be known for a duplicate.
+    assert!(!is_due(&accumulator, 10 * MS));
+    accumulator.requeue(first, 10 * MS);
+    let first = take(&mut accumulator, 10 * MS).expect("itself may be sent");
+    drop(accumulator.settled(first));
+    assert_eq!(values(&take(&mut accumulator, 10 * MS).unwrap()), [4]);
+}
+
+#[test]
 fn a_batch_that_is_too_large_is_halved() {
     let mut accumulator = accumulator(1000);
     for value in 1..=5 {
