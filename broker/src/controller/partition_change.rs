@@ -6,10 +6,12 @@
 //! - Who leaves while fewer than `min.insync.replicas` remain becomes eligible: nothing is committed
 //!   below that number, so it keeps having everything. It is forgotten when there are enough again.
 //! - A leader is in the in-sync set and in service. A new one comes from that set, else from the
-//!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12).
+//!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12): the
+//!   last that led, and those whose disk was replaced last.
 //! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16).
 
 use flumen_planted::{Bug, is_planted};
+use flumen_protocol::Uuid;
 
 use super::image::{PartitionImage, TopicImage};
 use super::records::{Assignment, MetadataRecord, NewLeader, PartitionChangeRecord};
@@ -206,14 +208,28 @@ impl<'a> PartitionChange<'a> {
             return (NewLeader::Broker(leader), false);
         }
         if self.allows_unclean {
+            let replicas = &self.assignment.replicas;
             let last = self.partition.last_known_leader.or(now);
-            let last = last.filter(|id| self.assignment.replicas.contains(id) && may_lead(id));
-            if let Some(leader) = last.or_else(|| first_of(&self.assignment.replicas)) {
+            let last = last.filter(|id| replicas.contains(id) && may_lead(id));
+            // On a disk that was replaced there may be nothing.
+            let with_disk: Vec<i32> =
+                replicas.iter().copied().filter(|id| self.has_its_disk(*id)).collect();
+            let best = last.filter(|id| with_disk.contains(id)).or_else(|| first_of(&with_disk));
+            if let Some(leader) = best.or(last).or_else(|| first_of(replicas)) {
                 self.in_sync = vec![leader];
                 return (NewLeader::Broker(leader), true);
             }
         }
         (if now.is_some() { NewLeader::Nobody } else { NewLeader::Same }, false)
+    }
+
+    /// Whether the broker still has the directory in which it was given the replica.
+    fn has_its_disk(&self, broker_id: i32) -> bool {
+        let Assignment { replicas, directories, .. } = &self.assignment;
+        let at = replicas.iter().position(|id| *id == broker_id);
+        let given = at.and_then(|at| directories.get(at)).filter(|given| **given != Uuid::ZERO);
+        let broker = self.standing.image.broker(broker_id);
+        given.is_none_or(|given| broker.is_some_and(|broker| broker.directories.contains(given)))
     }
 
     fn choose_eligible(&mut self, is_unclean: bool) {

@@ -238,6 +238,29 @@ fn a_replaced_disk_is_in_no_set_were_it_the_last() {
 }
 
 #[test]
+fn an_unclean_leader_is_rather_one_that_has_the_disk_it_had() {
+    let mut cluster = five();
+    // A move gives every replica the directory that its broker has.
+    assert_eq!(cluster.reassign(Some(&[4, 5, 3]), false), ErrorCode::None);
+    cluster.propose(1, &[1, 2, 3, 4, 5]).unwrap();
+    for id in [3, 5] {
+        cluster.fence(id);
+    }
+    assert_eq!(cluster.state(), (Some(4), vec![4], vec![5]));
+    for (id, byte) in [(4, 77), (5, 78)] {
+        let directories = vec![Uuid::from_bytes([byte; 16])];
+        let broker = BrokerRegistration { directories, ..registration(id, byte) };
+        cluster.decide(|standing| (register_broker(standing, &broker, false).records, ()));
+        cluster.enter(id);
+    }
+    assert_eq!(cluster.state(), (None, vec![], vec![]));
+    assert_eq!(cluster.partition().last_known_leader, Some(4));
+    cluster.set("unclean.leader.election.enable", "true");
+    cluster.enter(3);
+    assert_eq!(cluster.state(), (Some(3), vec![3], vec![]), "the others have nothing");
+}
+
+#[test]
 fn a_start_that_did_not_come_to_note_its_epoch_has_lost_nothing() {
     let mut cluster = three();
     cluster.fence(3);
