@@ -61,7 +61,10 @@ pub(super) fn is_unclean(image: &MetadataImage, record: &PartitionChangeRecord) 
     let NewLeader::Broker(leader) = record.leader else { return false };
     let topic = image.topic_by_id(record.topic_id);
     topic.and_then(|topic| topic.partition(record.partition_index)).is_some_and(|partition| {
-        !partition.in_sync.contains(&leader) && !partition.eligible.contains(&leader)
+        // One that was added leads only at the end of the move, when its leader has found it in sync.
+        let was_moved = partition.adding.contains(&leader)
+            && record.assignment.as_ref().is_some_and(|now| now.adding.is_empty());
+        !partition.in_sync.contains(&leader) && !partition.eligible.contains(&leader) && !was_moved
     })
 }
 

@@ -43,15 +43,19 @@ pub(super) struct LeadershipChanges {
 impl LeadershipChanges {
     /// Takes in a record, which is not yet replayed on `image`.
     pub(super) fn add(&mut self, image: &MetadataImage, change: &PartitionChangeRecord) {
+        let topic = image.topic_by_id(change.topic_id);
+        let before = topic.and_then(|topic| topic.partition(change.partition_index)?.leader);
         let set = match change.leader {
             NewLeader::Same => return,
+            // It goes on in a new epoch.
+            NewLeader::Broker(leader) if before == Some(leader) => return,
             NewLeader::Nobody => &mut self.lost,
             NewLeader::Broker(_) if is_unclean(image, change) => &mut self.unclean,
             NewLeader::Broker(_) => &mut self.elected,
         };
         set.count += 1;
         if set.first.len() < NAMED_MAX {
-            let name = image.topic_by_id(change.topic_id).map_or("", |topic| &topic.name);
+            let name = topic.map_or("", |topic| &topic.name);
             set.first.push((name.to_owned(), change.partition_index, change.leader));
         }
     }
@@ -122,8 +126,8 @@ mod tests {
         }
         let counts = ElectionCounts::default();
         changes.report(&counts);
-        assert_eq!((counts.clean(), counts.unclean(), changes.lost.count), (2, 1, 1));
-        assert_eq!(changes.elected.to_string(), "t-0 by 2, t-0 by 1");
+        assert_eq!((counts.clean(), counts.unclean(), changes.lost.count), (1, 1, 1));
+        assert_eq!(changes.elected.to_string(), "t-0 by 2");
         assert_eq!(changes.lost.to_string(), "t-0");
     }
 

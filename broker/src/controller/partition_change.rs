@@ -8,7 +8,8 @@
 //! - A leader is in the in-sync set and in service. A new one comes from that set, else from the
 //!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12): the
 //!   last that led, and those whose disk was replaced last.
-//! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16).
+//! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16). Whenever
+//!   a replica goes, the leader epoch is another.
 
 use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
@@ -187,8 +188,13 @@ impl<'a> PartitionChange<'a> {
         let may_lead = |id: &i32| standing.is_active(*id);
         let now = self.partition.leader;
         let goes_on = now.is_some_and(|id| self.in_sync.contains(&id) && may_lead(&id));
-        if goes_on && !self.must_elect {
-            return (NewLeader::Same, false);
+        if let Some(leader) = now.filter(|_| goes_on && !self.must_elect) {
+            let goes_on = if self.takes_replicas_away() {
+                NewLeader::Broker(leader)
+            } else {
+                NewLeader::Same
+            };
+            return (goes_on, false);
         }
         let first_of = |set: &[i32]| {
             let mut replicas = self.assignment.replicas.iter().copied();
@@ -221,6 +227,13 @@ impl<'a> PartitionChange<'a> {
             }
         }
         (if now.is_some() { NewLeader::Nobody } else { NewLeader::Same }, false)
+    }
+
+    /// Whether a replica goes. It may be given to the same broker again before the leader hears of either:
+    /// what that broker had and has deleted would count for what it has now. So the leader goes
+    /// on in a new epoch, in which everybody fetches anew, as in Kafka.
+    fn takes_replicas_away(&self) -> bool {
+        self.partition.replicas.iter().any(|id| !self.assignment.replicas.contains(id))
     }
 
     /// Whether the broker still has the directory in which it was given the replica.

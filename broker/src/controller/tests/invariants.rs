@@ -77,4 +77,7 @@ fn check_reassignment(was: &PartitionImage, is: &PartitionImage) {
         || was.adding.iter().any(|id| !is.replicas.contains(id));
     let are_in_sync = was.adding.iter().all(|id| is.in_sync.contains(id));
     assert!(!is_done || was_ended || are_in_sync, "too early (R16): {was:?} {is:?}");
+    let has_gone = was.replicas.iter().any(|id| !is.replicas.contains(id));
+    let is_later = is.leader_epoch > was.leader_epoch;
+    assert!(!has_gone || is.leader.is_none() || is_later, "it may count on: {was:?} {is:?}");
 }

@@ -544,8 +544,12 @@ fn taking_a_replica_away_waits_until_enough_are_in_sync() {
     cluster.propose(1, &[1, 3]).unwrap();
     assert_eq!(cluster.reassign(Some(&[1, 2]), true), ErrorCode::None);
     assert_eq!(cluster.state().1, [1, 3], "3 stays for the minimum (R16)");
+    let epoch = cluster.partition().leader_epoch;
     cluster.propose(1, &[1, 2, 3]).unwrap();
     assert_eq!((cluster.state().1, cluster.partition().is_reassigning()), (vec![1, 2], false));
+    // What 3 says of before, or had before it gets the replica again, is of another epoch.
+    assert_eq!(cluster.partition().leader, Some(1));
+    assert!(cluster.partition().leader_epoch > epoch);
 }
 
 #[test]
