@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../tools/tests/chaos/ports.rs"]
+mod ports;
 mod support;
 
-use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 
+use ports::free_port;
 use support::{Client, Node};
 
 /// Longer than an election, and than most clients think that it takes.
@@ -20,8 +22,7 @@ const OUTAGE: Duration = Duration::from_secs(6);
 
 /// Brokers 1 to 3, in service.
 fn start(more: &[(&str, &str)]) -> [(tempfile::TempDir, Node); 3] {
-    let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let peers = ports.map(|port| port.local_addr().unwrap().to_string());
+    let peers = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
     let voters = (1..).zip(&peers).map(|(id, peer): (i32, _)| format!("{id}@{peer}"));
     let voters = voters.collect::<Vec<_>>().join(",");
     let start = &|id: usize| {

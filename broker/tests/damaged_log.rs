@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../tools/tests/chaos/ports.rs"]
+mod ports;
 mod support;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 
+use ports::free_port;
 use support::{Node, batch};
 
 /// Half a minute, for what takes a moment.
@@ -30,8 +32,7 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let peers = ports.map(|port| format!("127.0.0.1:{}", port.local_addr().unwrap().port()));
+        let peers = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
         Self { dirs, peers }
     }
 

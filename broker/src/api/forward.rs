@@ -152,6 +152,9 @@ async fn forwarded<R: Request>(ctx: &Context, call: &Call, request: &R) -> Optio
     // The frame's own length.
     body.advance(4);
     let answer = pass_on(ctx, call, &body, call.received + OWN_TIME_MAX).await?;
+    if answer.len() < 4 {
+        return None;
+    }
     let mut reader = Reader::new(answer.slice(4..));
     ResponseHeader::decode(&mut reader, call.api.key(), call.version).ok()?;
     R::Response::decode(&mut reader, call.version).ok()

@@ -151,6 +151,7 @@ impl Member {
         let interval = Duration::from_millis(settings.heartbeat_interval_ms);
         let mut leaving = self.leaving.subscribe();
         let mut was_overdue = false;
+        let mut lost = 0;
         loop {
             let is_overdue = disk.look(self.seams.clock.monotonic(), look_at(&data_dir))
                 || data_dir.has_failed();
@@ -159,7 +160,7 @@ impl Member {
             }
             was_overdue = is_overdue;
             let is_leaving = *leaving.borrow_and_update();
-            let has_told = self.tell_lost(&partitions).await;
+            let has_told = self.tell_lost(&partitions, &mut lost).await;
             let wants = match () {
                 () if is_leaving => Wants::Leave,
                 // It would be given what it has lost to lead.
@@ -203,14 +204,17 @@ impl Member {
     }
 
     /// Tells the controller of replicas that this broker cannot use and others have as well. Whether it
-    /// knows of all.
-    async fn tell_lost(&self, partitions: &Partitions) -> bool {
+    /// knows of all. `known` is how many there were before.
+    async fn tell_lost(&self, partitions: &Partitions, known: &mut usize) -> bool {
         let broker_id = self.config.node_id;
         let lost = partitions.lost(&self.controller.image(), broker_id);
+        let count = lost.len();
+        if std::mem::replace(known, count) != count && count > 0 {
+            warn!(count, "others are asked to lead what this broker cannot use");
+        }
         if lost.is_empty() {
             return true;
         }
-        warn!(count = lost.len(), "others are asked to lead what this broker cannot use");
         let lost = LostReplicas { broker_id, broker_epoch: self.epoch, partitions: lost };
         // What becomes of it is in the metadata.
         self.control.ask(ControlRequest::LoseReplicas(lost)).await.is_ok()
@@ -231,9 +235,9 @@ impl Member {
         let heartbeat = BrokerHeartbeat { broker_id, epoch, metadata_version, wants };
         match self.control.ask(ControlRequest::Heartbeat(heartbeat)).await {
             Ok(ControlResponse::Heartbeat(answer)) => answer.map(Some),
-            Ok(_) => unreachable!("an answer is to its question"),
-            // Whoever will decide, gives every broker a new session.
-            Err(NotLeader) => Ok(None),
+            // Whoever will decide, gives every broker a session. An answer to something else comes from
+            // a controller that is not ours, which is as good as none.
+            Ok(_) | Err(NotLeader) => Ok(None),
         }
     }
 
@@ -270,8 +274,7 @@ async fn register(
                     info!(%error, "waiting until an earlier start of this broker is given up");
                 }
             }
-            Ok(_) => unreachable!("an answer is to its question"),
-            Err(NotLeader) => {}
+            Ok(_) | Err(NotLeader) => {}
         }
         sleep(PAUSE).await;
     }
