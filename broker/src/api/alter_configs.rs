@@ -7,6 +7,7 @@ use flumen_protocol::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
+use super::decided::decided_soon;
 use super::error::WireError;
 use super::{Call, Context};
 use crate::controller::{Alteration, ResourceName};
@@ -26,7 +27,7 @@ pub(super) async fn handle(
         })
         .collect();
     let altered = ctx.controller.alter_configs(resources.clone(), request.validate_only);
-    let responses = match call.decided(altered).await {
+    let responses = match decided_soon(call.decided(altered)).await {
         Ok(altered) => altered.into_iter().map(|(name, altered)| answer(name, &altered)).collect(),
         Err(error) => resources.into_iter().map(|(name, _)| answer(name, &Err(error))).collect(),
     };

@@ -47,6 +47,13 @@ pub(super) async fn decided<T>(
     }
 }
 
+/// Waits for the answer to a request that does not say how long its client waits.
+pub(super) async fn decided_soon<T>(
+    answer: impl Future<Output = Result<T, NotLeader>>,
+) -> Result<T, Undecided> {
+    answered(COMMIT_TIME, answer).await
+}
+
 fn time_to_wait(timeout_ms: i32) -> Option<Duration> {
     let timeout_ms = u64::try_from(timeout_ms).ok().filter(|timeout_ms| *timeout_ms > 0)?;
     Some(Duration::from_millis(timeout_ms).max(COMMIT_TIME))

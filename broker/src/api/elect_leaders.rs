@@ -7,6 +7,7 @@ use flumen_protocol::messages::elect_leaders::{
     ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
 };
 
+use super::decided::decided_soon;
 use super::error::WireError;
 use super::{Call, Context};
 use crate::controller::{ElectionError, ElectionType, TopicElections};
@@ -27,7 +28,8 @@ pub(super) async fn handle(
     let Some(election) = ElectionType::from_code(code) else {
         return unknown_election(code, topics.unwrap_or_default());
     };
-    match call.decided(ctx.controller.elect_leaders(election, topics)).await {
+    let elected = call.decided(ctx.controller.elect_leaders(election, topics));
+    match decided_soon(elected).await {
         Ok(elected) => ElectLeadersResponse {
             replica_election_results: elected.into_iter().map(topic_result).collect(),
             ..Default::default()

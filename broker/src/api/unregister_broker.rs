@@ -5,6 +5,7 @@ use flumen_protocol::messages::unregister_broker::{
     UnregisterBrokerRequest, UnregisterBrokerResponse,
 };
 
+use super::decided::decided_soon;
 use super::error::WireError;
 use super::{Call, Context};
 
@@ -13,7 +14,9 @@ pub(super) async fn handle(
     call: &Call,
     request: UnregisterBrokerRequest,
 ) -> UnregisterBrokerResponse {
-    let removed = call.decided(ctx.controller.unregister_broker(request.broker_id)).await;
+    let removed = Box::pin(ctx.controller.unregister_broker(request.broker_id));
+    let removed = call.decided(removed);
+    let removed = decided_soon(removed).await;
     let (error, message) = match removed {
         Ok(removed) => (removed.code(), removed.err().map(|error| error.to_string())),
         Err(error) => (error.code(), Some(error.to_string())),

@@ -293,7 +293,11 @@ impl OpenQuorum {
 impl Quorum {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = runtime::within(self.seams.clone(), task);
-        self.tasks.lock().push(self.seams.spawn.spawn("metadata quorum", Box::pin(task)));
+        let task = self.seams.spawn.spawn("metadata quorum", Box::pin(task));
+        let mut tasks = self.tasks.lock();
+        // Each broken connection to the leader starts one, and hardly any has much to do.
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
     }
 
     /// Asks Raft itself: its metrics follow a moment later.
