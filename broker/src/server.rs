@@ -28,7 +28,7 @@ use crate::api::forward::ForwardHandler;
 use crate::api::replica_fetch::ReplicaSessions;
 use crate::config::{BrokerConfig, Endpoint, NamedListener};
 use crate::controller::{
-    BrokerEndpoint, CONSUMER_OFFSETS, Controller, ControllerCollector, MetadataImage, NotLeader,
+    BrokerEndpoint, CONSUMER_OFFSETS, Controller, ControllerCollector, MetadataImage,
     OpenController, QuorumError, QuorumPeers, RegisterBrokerError,
 };
 use crate::fetch_session::{FetchSessionCollector, FetchSessions};
@@ -95,9 +95,12 @@ pub enum StartError {
     /// The metadata cannot be read or agreed on.
     #[error(transparent)]
     Controller(#[from] QuorumError),
-    /// The metadata quorum has no leader.
-    #[error(transparent)]
-    NotLeader(#[from] NotLeader),
+    /// What the broker needs in order to run has failed while it started.
+    #[error("the broker cannot go on: {reason}")]
+    Failed {
+        /// What has failed.
+        reason: String,
+    },
     /// The cluster does not let this broker in.
     #[error(transparent)]
     Refused(#[from] RegisterBrokerError),
@@ -230,7 +233,7 @@ impl Broker {
             &data_dir,
             introduction,
         );
-        let member = Arc::new(member.await?);
+        let member = Arc::new(unless(controller.failed(), member).await??);
 
         let partitions = Arc::new(Partitions::default());
         let keeper = Arc::new(Keeper::new(
@@ -326,7 +329,7 @@ impl Broker {
         let (data_dir, partitions) = (Arc::clone(&ctx.data_dir), Arc::clone(&ctx.partitions));
         let run = Arc::clone(&member).run(data_dir, partitions, keeper.reconciled());
         start("member", Box::pin(run));
-        member.in_service().await;
+        unless(cannot_go_on(&ctx), member.in_service()).await?;
         ctx.catch_up().await;
         start("accept", Box::pin(accepting.run(acceptor)));
         start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
@@ -375,8 +378,7 @@ impl Broker {
         let ended = futures_util::future::select_all(&mut self.tasks);
         tokio::select! {
             biased;
-            reason = self.ctx.controller.failed() => reason,
-            () = disk_failed(&self.ctx) => "the disk of the logs has failed".to_owned(),
+            reason = cannot_go_on(&self.ctx) => reason,
             (outcome, ..) = ended => match outcome {
                 Ok(()) => "a task of the broker has ended".to_owned(),
                 Err(error) => format!("a task of the broker has failed: {error}"),
@@ -420,11 +422,31 @@ impl Drop for Broker {
     }
 }
 
-/// Resolves once nothing can be made durable any more: what has several replicas is better served by
-/// another broker, and what has not needs somebody to look.
-async fn disk_failed(ctx: &Context) {
-    while !ctx.data_dir.has_failed() {
-        tokio::time::sleep(DISK_LOOK_EVERY).await;
+/// Waits until the broker has lost what it cannot run without, and says what that is: without metadata it
+/// does not know what it leads, and where nothing can be made durable any more, what has several replicas
+/// is better served by another broker, and what has not needs somebody to look.
+async fn cannot_go_on(ctx: &Context) -> String {
+    let disk_failed = async {
+        while !ctx.data_dir.has_failed() {
+            tokio::time::sleep(DISK_LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        reason = ctx.controller.failed() => reason,
+        () = disk_failed => "the disk of the logs has failed".to_owned(),
+    }
+}
+
+/// A part of the start, which would wait for ever once what it needs has failed.
+async fn unless<T>(
+    failed: impl Future<Output = String>,
+    part: impl Future<Output = T>,
+) -> Result<T, StartError> {
+    tokio::select! {
+        biased;
+        reason = failed => Err(StartError::Failed { reason }),
+        done = part => Ok(done),
     }
 }
 
