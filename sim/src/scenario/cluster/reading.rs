@@ -41,6 +41,8 @@ pub(super) async fn in_group(mut program: Program, number: u32) -> turmoil::Resu
         auto_commit: false,
         session_timeout: Duration::from_millis(2_000 + program.rng.below(4_000)),
         heartbeat_interval: Duration::from_millis(500),
+        // A join whose answer is lost is waited for as long, and a run has a minute to recover.
+        max_poll_interval: Duration::from_secs(20),
         ..ConsumerConfig::group(GROUP)
     };
     let placings = Arc::new(Placings::default());
