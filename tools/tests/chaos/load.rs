@@ -243,18 +243,22 @@ async fn follow(client: Client, history: Arc<History>) {
 }
 
 /// Reads everything up to the ends as they are now, and looks up how far the group is.
+///
+/// Brokers may answer late even now; only how long all of it takes is bounded, by the caller.
 async fn read_to_the_end(bootstrap: &str, history: &History) {
     let client = connect(bootstrap).await;
-    let places = partitions().map(|partition| (partition, OffsetSpec::Latest)).collect();
-    let ends = client.admin().list_offsets(places, Isolation::ReadUncommitted).await;
-    let mut missing: BTreeMap<_, _> = ends
-        .into_iter()
-        .map(|(partition, end)| (partition, end.unwrap().offset.unwrap()))
-        .filter(|(_, end)| *end > 0)
-        .collect();
+    let mut missing = ends(&client, history).await;
+    missing.retain(|_, end| *end > 0);
     let mut consumer = reader_of_all(&client);
     while !missing.is_empty() {
-        let records = consumer.poll_batch(POLL).await.unwrap();
+        let records = match consumer.poll_batch(POLL).await {
+            Ok(records) => records,
+            Err(error) => {
+                history.complain("last reader", &error);
+                assert!(!error.is_fatal(), "last reader: {error}");
+                continue;
+            }
+        };
         for record in &records {
             if missing.get(&record.partition).is_some_and(|end| record.offset + 1 >= *end) {
                 missing.remove(&record.partition);
@@ -263,10 +267,38 @@ async fn read_to_the_end(bootstrap: &str, history: &History) {
         history.polled(LAST_READER, 1, &records);
     }
     consumer.close().await;
-    let committed = client.admin().committed_offsets(GROUP).await.unwrap();
+    let committed = loop {
+        match client.admin().committed_offsets(GROUP).await {
+            Ok(committed) => break committed,
+            Err(error) => history.complain("committed offsets", &error),
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     for partition in partitions() {
         let offset = committed.get(&partition).map_or(0, |committed| committed.offset);
         history.progressed(Progress::Found { partition: partition.partition, offset });
+    }
+}
+
+/// Where each partition ends, asked for until all have answered.
+async fn ends(client: &Client, history: &History) -> BTreeMap<TopicPartition, i64> {
+    let mut known = BTreeMap::new();
+    loop {
+        let unknown: Vec<_> = partitions().filter(|place| !known.contains_key(place)).collect();
+        if unknown.is_empty() {
+            return known;
+        }
+        let places = unknown.into_iter().map(|place| (place, OffsetSpec::Latest)).collect();
+        let answers = client.admin().list_offsets(places, Isolation::ReadUncommitted).await;
+        for (place, answer) in answers {
+            match answer {
+                Ok(end) => {
+                    known.insert(place, end.offset.expect("every partition has an end"));
+                }
+                Err(error) => history.complain("ends", &error),
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -44,9 +44,11 @@ fn inode(address: SocketAddr) -> Option<String> {
     let host = u32::from_ne_bytes(address.ip().octets());
     let local = format!("{host:08X}:{:04X}", address.port());
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let mut rows = rows.filter(|row| row.get(1) == Some(&local.as_str()));
-    rows.find_map(|row| row.get(9).filter(|inode| **inode != "0").map(|inode| (*inode).to_owned()))
+    // The table is that of the whole machine. Only the second column of most rows is looked at: who
+    // cannot keep up with those that connect makes them give up and connect again.
+    let mut rows = table.lines().filter(|row| row.split_whitespace().nth(1) == Some(&local));
+    rows.find_map(|row| row.split_whitespace().nth(9).filter(|inode| *inode != "0"))
+        .map(str::to_owned)
 }
 
 fn has_open(process: u32, file: &str) -> bool {

@@ -18,7 +18,7 @@ use crate::seams::seams;
 use crate::table::{Outcome, Table};
 
 /// How many brokers there are.
-const BROKERS: u64 = 1;
+const BROKERS: u64 = 3;
 
 /// How long the run takes, its preparation and the reading at its end not counted.
 const SECONDS: u64 = 30;
