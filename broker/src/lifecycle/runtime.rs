@@ -318,7 +318,12 @@ pub(crate) async fn look_after(controller: Controller, peers: PeerClient, broker
     let address = PeerAddress { node_id: broker_id, address };
     if peers.is_gone(&address, PROBE_TIME_MAX).await {
         info!(broker_id, "the process of a broker is gone, and it goes out of service");
+        // A leader that has just begun may not be able to decide yet: this is told again until it can.
         // Another leader will find out by itself.
-        controller.fence_broker(broker_id, broker.epoch).await.ok();
+        while controller.is_leader()
+            && controller.fence_broker(broker_id, broker.epoch).await.is_err()
+        {
+            sleep(PAUSE).await;
+        }
     }
 }
