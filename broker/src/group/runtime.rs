@@ -337,7 +337,14 @@ impl Groups {
         wait: Wait,
         rules: impl FnOnce(&mut GroupShard, Now, &mut GroupEffects) -> Result<R, GroupError>,
     ) -> Result<R, GroupError> {
-        self.shard(group_id)?.submit(wait, rules).await?
+        let shard = self.shard(group_id)?;
+        let result = shard.submit(wait, rules).await?;
+        if result.is_err() {
+            // A coordinator that was cut off, and is none any more, ends sessions that go on with
+            // the next one. What it appended is not committed, so its clients are sent on instead.
+            shard.submit(Wait::AllRecords, |_, _, _| ()).await?;
+        }
+        result
     }
 }
 

@@ -135,18 +135,42 @@ async fn members_that_wait_are_sent_away_when_leadership_is_lost() {
     assert_eq!(refusal.member_id, first.member_id);
 }
 
-#[tokio::test]
-async fn a_member_joins_and_gets_its_assignment() {
-    let groups = groups();
-    let log = Arc::new(MemoryLog::new());
-    lead(&groups, &log, 0);
-    commit(&groups, 1).await.unwrap();
+/// The only member of a group.
+async fn join_alone(groups: &Groups) -> Joined {
+    commit(groups, 1).await.unwrap();
     let first = groups.join(join_request("", &["range"])).await.unwrap_err();
     let joined = groups.join(join_request(&first.member_id, &["range"])).await.unwrap();
     assert_eq!(joined.leader, first.member_id);
     let mut request = sync_request(&joined.member_id, joined.generation);
     request.assignments.insert(joined.member_id.clone(), assignment("x", 1));
     assert_eq!(groups.sync(request).await.unwrap().assignment, assignment("x", 1));
+    joined
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_be_lost_is_not_told() {
+    let groups = groups();
+    let log = Arc::new(MemoryLog::new());
+    lead(&groups, &log, 0);
+    let Joined { member_id, generation, .. } = join_alone(&groups).await;
+    log.hold_commits();
+    let leavers = [leaver(&member_id)];
+    let leaving = groups.leave(GROUP, &leavers);
+    let committing = groups.commit(CommitRequest { member_id, generation, ..commit_request(2) });
+    tokio::pin!(leaving, committing);
+    assert!(futures_util::poll!(leaving.as_mut()).is_pending());
+    assert!(futures_util::poll!(committing.as_mut()).is_pending(), "an unknown member");
+    log.lose_uncommitted();
+    let lost = GroupError::Coordinator(CoordinatorError::NotCoordinator);
+    assert_eq!(committing.await.unwrap_err(), lost);
+}
+
+#[tokio::test]
+async fn a_member_joins_and_gets_its_assignment() {
+    let groups = groups();
+    let log = Arc::new(MemoryLog::new());
+    lead(&groups, &log, 0);
+    join_alone(&groups).await;
     let listed = groups.list().await.unwrap();
     assert_eq!(listed[0].state, GroupState::Stable);
     assert_eq!(groups.describe(GROUP).await.unwrap().members.len(), 1);
