@@ -121,6 +121,10 @@ impl Shared {
                     }
                     // The group is rebalancing: our partitions may be another's next.
                     Some((partition, code)) if !code.is_retriable() || is_fenced(code) => {
+                        if is_no_member(code) {
+                            self.group.lock().refused = Some((member_id, generation));
+                            self.group_wake.notify_one();
+                        }
                         return Err(Error::Commit { partition, code });
                     }
                     Some((_, code)) => {
@@ -136,13 +140,13 @@ impl Shared {
 }
 
 fn is_fenced(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::RebalanceInProgress
-            | ErrorCode::IllegalGeneration
-            | ErrorCode::UnknownMemberId
-            | ErrorCode::FencedInstanceId
-    )
+    is_no_member(code)
+        || matches!(code, ErrorCode::RebalanceInProgress | ErrorCode::FencedInstanceId)
+}
+
+/// Whether a code says that the group goes on without the one who asked.
+fn is_no_member(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::IllegalGeneration | ErrorCode::UnknownMemberId)
 }
 
 fn first_refused(response: &OffsetCommitResponse) -> Option<(TopicPartition, ErrorCode)> {

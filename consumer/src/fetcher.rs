@@ -333,6 +333,10 @@ impl Fetcher {
     fn on_partition(&mut self, asked: &Fetchable, data: PartitionData, endpoints: &[Broker]) {
         let Fetchable { partition, stay, from } = asked;
         let code = ErrorCode::from_code(data.error_code);
+        let is_about_place = matches!(code, ErrorCode::None | ErrorCode::OffsetOutOfRange);
+        if is_about_place && !self.shared.subscription.lock().awaits(asked) {
+            return;
+        }
         match code {
             ErrorCode::None if data.diverging_epoch.epoch >= 0 => {
                 self.on_diverged(asked, data.diverging_epoch.end_offset);

@@ -73,7 +73,13 @@ struct Keeper {
 
 impl Keeper {
     async fn step(&mut self) {
-        let wanted = self.shared.group.lock().wanted.take();
+        let (wanted, refused) = {
+            let mut state = self.shared.group.lock();
+            (state.wanted.take(), state.refused.take())
+        };
+        if let Some((member_id, generation)) = refused {
+            self.membership.on_commit_refused(&member_id, generation);
+        }
         if let Some(topics) = wanted {
             self.topics.clone_from(&topics);
             self.membership.subscribe(topics);

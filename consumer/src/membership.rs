@@ -318,6 +318,18 @@ impl Membership {
         }
     }
 
+    /// A commit of this member and generation was refused, as the group goes on without them.
+    ///
+    /// The program was told that its partitions may be another's, so they are given up, even if the
+    /// next coordinator takes the heartbeats: the refusal may come from one that was cut off.
+    pub(crate) fn on_commit_refused(&mut self, member_id: &str, generation: i32) {
+        let is_current = self.member_id == member_id && self.generation == generation;
+        if is_current && self.is_stable() {
+            self.reset();
+            self.phase = Phase::GivingUp { is_lost: true };
+        }
+    }
+
     /// Judges the errors that all answers may carry.
     fn on_error(&mut self, code: ErrorCode) -> Verdict {
         match code {

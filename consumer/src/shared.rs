@@ -57,6 +57,8 @@ pub(crate) struct GroupState {
     pub(crate) listener: Option<Arc<dyn RebalanceListener>>,
     pub(crate) member_id: String,
     pub(crate) generation: i32,
+    /// As whom, and in which generation, a commit was refused; the group's task has not heard of it.
+    pub(crate) refused: Option<(String, i32)>,
     /// The broker that coordinates the group, as far as is known.
     pub(crate) coordinator: Option<i32>,
 }
@@ -93,6 +95,7 @@ impl Shared {
                 listener: None,
                 member_id: String::new(),
                 generation: -1,
+                refused: None,
                 coordinator: None,
             }),
             poll: Mutex::new(Poll { is_waiting: false, last, has_asked: false }),

@@ -160,6 +160,15 @@ impl Subscription {
         fetchable
     }
 
+    /// Whether an answer to this is of use. Where the leader has changed, the next one may have been
+    /// asked for the same, and have answered before the one that was asked first.
+    pub(crate) fn awaits(&self, asked: &Fetchable) -> bool {
+        let assigned = self.partitions.get(&asked.partition);
+        assigned.filter(|assigned| assigned.stay == asked.stay).is_some_and(|assigned| {
+            assigned.positions.is_some_and(|positions| positions.fetched == asked.from)
+        })
+    }
+
     /// Notes what was fetched; `false` if it is for a stay that is over.
     pub(crate) fn fetched(
         &mut self,
@@ -277,6 +286,19 @@ mod tests {
         subscription.delivered(&partition(0), stay, Position::at(7));
         assert_eq!(subscription.position(&partition(0)), Some(Position::at(2)));
         assert!(!subscription.seek(&partition(7), Position::at(2)));
+    }
+
+    #[test]
+    fn what_was_fetched_already_is_not_awaited() {
+        let (mut subscription, stay) = placed(5);
+        let asked = subscription.fetchable(1).remove(0);
+        assert!(subscription.awaits(&asked));
+        assert!(subscription.fetched(&partition(0), stay, Position::at(9), 100));
+        assert!(!subscription.awaits(&asked), "another leader has answered");
+        let asked = subscription.fetchable(101).remove(0);
+        assert!(subscription.awaits(&asked));
+        assert!(subscription.seek(&partition(0), Position::at(9)));
+        assert!(!subscription.awaits(&asked), "the same place in another stay");
     }
 
     #[test]

@@ -106,6 +106,18 @@ fn a_leader_that_is_to_skip_assigning_only_syncs() {
 }
 
 #[test]
+fn a_refused_commit_ends_the_membership_it_was_made_in() {
+    let mut membership = stable();
+    membership.on_commit_refused("me", 0);
+    membership.on_commit_refused("", -1);
+    assert!(membership.is_stable(), "commits of before, and of no member");
+    membership.on_commit_refused("me", 1);
+    assert_eq!(membership.next(SECOND), Step::GiveUp { is_lost: true });
+    membership.on_given_up();
+    assert_eq!(join_of(&membership).member_id, "");
+}
+
+#[test]
 fn answers_to_heartbeats_decide_about_partitions() {
     let cases = [
         (ErrorCode::RebalanceInProgress, Verdict::Go, Step::GiveUp { is_lost: false }, "me"),
