@@ -11,6 +11,8 @@ use clap::{Parser, ValueEnum};
 #[cfg(feature = "planted-bugs")]
 use flumen_planted::Bug;
 use flumen_sim::{invariants, scenario};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// As much of a problem as a line of a table takes.
 #[cfg(feature = "planted-bugs")]
@@ -88,12 +90,23 @@ impl Total {
     }
 }
 
+/// Writes the time of the run before each line of the log, as the faults' own log does.
+struct VirtualTime;
+
+impl FormatTime for VirtualTime {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        let elapsed = turmoil::sim_elapsed().unwrap_or_default();
+        write!(line, "{:>7.3}", elapsed.as_secs_f64())
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
 #[expect(clippy::disallowed_methods, reason = "the time that it may take is that of the caller")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.log {
-        tracing_subscriber::fmt().with_env_filter("debug,openraft=warn").init();
+        let filter = "debug,openraft=warn,openraft::core::heartbeat=error";
+        tracing_subscriber::fmt().with_timer(VirtualTime).with_env_filter(filter).init();
     }
     let began = Instant::now();
     #[cfg(feature = "planted-bugs")]

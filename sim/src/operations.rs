@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use flumen_protocol::Uuid;
+
 use crate::history::{PartitionIndex, Value, Written};
 
 /// One record that a producer was given.
@@ -77,12 +79,14 @@ pub enum Progress {
 pub struct TopicLife {
     /// The creation was acknowledged.
     pub is_created: bool,
+    /// The id it was created with, if that is known.
+    pub id: Option<Uuid>,
     /// A deletion was tried.
     pub was_deletion_tried: bool,
     /// A deletion was acknowledged.
     pub is_deleted: bool,
-    /// It was there in the end.
-    pub is_found: bool,
+    /// The id of the topic of that name that was there in the end.
+    pub found: Option<Uuid>,
 }
 
 /// Everything that clients did.

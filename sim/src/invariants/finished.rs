@@ -2,7 +2,7 @@
 //! [`anomalies`](crate::anomalies) looks for.
 
 mod commits_never_go_back;
-mod topics_survive;
+pub(crate) mod topics_survive;
 
 use crate::operations::Operations;
 
@@ -24,17 +24,21 @@ pub fn violations(operations: &Operations) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use flumen_protocol::Uuid;
+
     use super::*;
     use crate::operations::Progress::{Began, Committed, Found};
     use crate::operations::TopicLife;
 
     fn sound() -> Operations {
-        let created = TopicLife { is_created: true, is_found: true, ..TopicLife::default() };
+        let id = Some(Uuid::ONE);
+        let created = TopicLife { is_created: true, id, found: id, ..TopicLife::default() };
         let deleted = TopicLife {
             is_created: true,
             was_deletion_tried: true,
             is_deleted: true,
-            is_found: false,
+            id,
+            found: None,
         };
         Operations {
             progress: vec![
@@ -54,6 +58,10 @@ mod tests {
         }
     }
 
+    fn topic<'a>(all: &'a mut Operations, name: &str) -> &'a mut TopicLife {
+        all.topics.get_mut(name).unwrap()
+    }
+
     #[test]
     fn a_sound_run_violates_nothing() {
         assert_eq!(violations(&sound()), Vec::<String>::new());
@@ -69,8 +77,9 @@ mod tests {
             ("commits never go back", |all| {
                 all.progress.push(Found { partition: 0, offset: 5 });
             }),
-            ("topics survive", |all| all.topics.get_mut("created").unwrap().is_found = false),
-            ("topics survive", |all| all.topics.get_mut("deleted").unwrap().is_found = true),
+            ("topics survive", |all| topic(all, "created").found = None),
+            ("topics survive", |all| topic(all, "created").found = Some(Uuid::ZERO)),
+            ("topics survive", |all| topic(all, "deleted").found = Some(Uuid::ONE)),
         ];
         for (name, damage) in damages {
             let mut operations = sound();

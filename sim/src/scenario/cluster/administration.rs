@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 
 use flumen_client::admin::{ClusterDescription, Election, NewTopic};
 use flumen_client::{Client, TopicPartition};
+use flumen_protocol::Uuid;
 
-use super::{LOOK_EVERY, Program, TOPIC};
+use super::{LOOK_EVERY, Program};
+use crate::invariants::finished::topics_survive;
+use crate::operations::{Operations, TopicLife};
 
 /// Pause between two changes.
 const PAUSE_MS_MAX: u64 = 2_000;
+
+/// How often topics are looked at before what is found counts: for two seconds.
+const LOOKS_MAX: u32 = 100;
 
 /// The most replicas that a partition is given.
 const REPLICAS_MAX: i32 = 3;
@@ -23,12 +29,12 @@ pub(super) async fn await_brokers(program: &Program, brokers: i32) {
     }
 }
 
-/// Creates a topic; a retry may find it created.
-pub(super) async fn create(client: &Client, name: &str, partitions: i32) -> turmoil::Result {
+/// Creates a topic, and says with which id; a retry may find it created.
+pub(super) async fn create(client: &Client, name: &str, partitions: i32) -> turmoil::Result<Uuid> {
     let topic = NewTopic::new(name, partitions);
     match client.admin().create_topic(&topic).await {
-        Err(e) if client.admin().describe_topic(name).await.is_err() => Err(e.into()),
-        _ => Ok(()),
+        Ok(created) => Ok(created.id),
+        Err(_) => Ok(client.admin().describe_topic(name).await?.id),
     }
 }
 
@@ -57,8 +63,11 @@ pub(super) async fn run(mut program: Program, brokers: i32) -> turmoil::Result {
             _ => {
                 let name = format!("extra-{number}");
                 change(&program, &name, |_| ());
-                if create(&program.client, &name, 1).await.is_ok() {
-                    change(&program, &name, |life| life.is_created = true);
+                if let Ok(id) = create(&program.client, &name, 1).await {
+                    change(&program, &name, |life| {
+                        life.is_created = true;
+                        life.id = Some(id);
+                    });
                     living.push(name);
                 }
             }
@@ -87,15 +96,28 @@ fn moves(
     Ok(moves)
 }
 
-/// Looks which topics there are.
+/// Looks which topics there are: again for a while if they are not what they should be, since a broker
+/// that was cut off may be behind for a moment.
 pub(super) async fn look(program: &Program) -> turmoil::Result {
-    let found = program.client.admin().list_topics().await?;
-    for name in found.iter().map(|topic| &topic.name).filter(|name| &***name != TOPIC) {
-        change(program, name, |life| life.is_found = true);
+    for _ in 0..LOOKS_MAX {
+        let found = program.client.admin().list_topics().await?;
+        let found: BTreeMap<_, _> = found.iter().map(|topic| (&*topic.name, topic.id)).collect();
+        if note(&mut program.shared.borrow_mut(), &found).is_ok() {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }
 
-fn change(program: &Program, name: &str, change: impl FnOnce(&mut crate::operations::TopicLife)) {
+/// Notes which topics were found, and says whether they are what they should be.
+fn note(operations: &mut Operations, found: &BTreeMap<&str, Uuid>) -> Result<(), String> {
+    for (name, life) in &mut operations.topics {
+        life.found = found.get(&**name).copied();
+    }
+    topics_survive::check(operations)
+}
+
+fn change(program: &Program, name: &str, change: impl FnOnce(&mut TopicLife)) {
     change(program.shared.borrow_mut().topics.entry(name.to_owned()).or_default());
 }
