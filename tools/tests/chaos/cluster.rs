@@ -27,8 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct Cluster {
     pub(crate) machines: Vec<Machine>,
     pub(crate) network: Arc<Network>,
-    /// Why power cannot be cut here, if it cannot.
-    pub(crate) no_power_cuts: Option<String>,
+    /// Why brokers have no file systems of their own, if they have none.
+    pub(crate) no_disks: Option<String>,
 }
 
 impl Cluster {
@@ -38,7 +38,7 @@ impl Cluster {
         let processes = Arc::new(Processes::default());
         let path = |id: i32| folder.join(format!("broker-{id}"));
         let images: Result<Vec<_>, _> = (1..=brokers).map(|id| Disk::image(&path(id))).collect();
-        let (disks, no_power_cuts) = match images {
+        let (disks, no_disks) = match images {
             Ok(images) => (images, None),
             Err(reason) => {
                 ((1..=brokers).map(|id| Disk::folder(&path(id))).collect(), Some(reason))
@@ -46,7 +46,7 @@ impl Cluster {
         };
         let machine = |(id, disk)| Machine::new(id, disk, folder, &network, &processes);
         let machines = (1..=brokers).zip(disks).map(machine).collect();
-        Self { machines, network, no_power_cuts }
+        Self { machines, network, no_disks }
     }
 
     /// The ids of all brokers.

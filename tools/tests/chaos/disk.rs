@@ -1,4 +1,5 @@
-//! The disk of a machine: a folder, or a file system in a file, whose power can be cut.
+//! The disk of a machine: a folder, or a file system in a file, whose power can be cut, and which can
+//! stop to take writes.
 //!
 //! The file system is mounted for the broker alone, in a mount namespace that ends with its process, so
 //! nothing is left mounted whatever happens to the run. What had reached the file when the power goes
@@ -6,8 +7,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The size of a file system; the file takes only what is written.
@@ -20,6 +22,9 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Mounts the file system `$0` at `$1` and becomes the rest.
 const MOUNT_AND_RUN: &str = "mount -o loop \"$0\" \"$1\" && shift && exec \"$@\"";
+
+/// Freezes the file system at `$0` until standard input ends.
+const FREEZE: &str = "fsfreeze --freeze \"$0\" && echo frozen; read _; fsfreeze --unfreeze \"$0\"";
 
 /// A disk; see the module.
 #[derive(Debug)]
@@ -75,6 +80,18 @@ impl Disk {
         Kept { image, kept }
     }
 
+    /// Lets the file system take no writes, for the process that has it mounted: whoever writes waits.
+    pub(crate) fn hang(&self, process: u32) -> Hung {
+        let mut keeper = Command::new("nsenter");
+        keeper.args(["--mount", "--target", &process.to_string(), "sh", "-c", FREEZE]);
+        keeper.arg(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut keeper = keeper.spawn().unwrap();
+        let mut frozen = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut frozen).unwrap();
+        assert_eq!(frozen, "frozen\n", "the file system of process {process} does not freeze");
+        Hung { keeper }
+    }
+
     /// Waits until the system has let go of the file system, when the process has ended.
     pub(crate) async fn released(&self) {
         let Some(image) = &self.image else { return };
@@ -84,6 +101,20 @@ impl Disk {
             }
         };
         tokio::time::timeout(RELEASE_TIME_MAX, waiting).await.expect("the file system is released");
+    }
+}
+
+/// A disk that takes no writes while this is there. Should this process end, they go on as well.
+#[derive(Debug)]
+pub(crate) struct Hung {
+    keeper: Child,
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        // The end of its input is what it waits for.
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
     }
 }
 
@@ -119,9 +150,6 @@ fn succeed(command: &mut Command) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
-    use std::process::Stdio;
-
     use super::*;
 
     /// Others may sync everything at the wrong moment, but hardly each time.

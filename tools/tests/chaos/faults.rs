@@ -32,6 +32,7 @@ pub(crate) async fn end(cluster: &mut Cluster, step: &Step, victims: &[i32]) {
             Fault::Freeze if cluster.machine(*victim).is_started() => {
                 cluster.machine(*victim).thaw();
             }
+            Fault::HangDisk => cluster.machine(*victim).wake_disk(),
             // Connections of the time of the fault come to their end with it.
             Fault::Forget => around_everybody(cluster, *victim, |link| link.resets += 1),
             _ => {}
@@ -52,8 +53,11 @@ async fn begin_one(cluster: &mut Cluster, fault: Fault, victim: i32) {
         Fault::CutPower if cluster.machine(victim).is_started() => {
             cluster.machine(victim).lose_power().await;
         }
+        Fault::HangDisk if cluster.machine(victim).is_started() => {
+            cluster.machine(victim).hang_disk();
+        }
         // Another fault of the step has ended the process before.
-        Fault::Kill | Fault::Stop | Fault::Freeze | Fault::CutPower => {}
+        Fault::Kill | Fault::Stop | Fault::Freeze | Fault::CutPower | Fault::HangDisk => {}
         Fault::Isolate => around_everybody(cluster, victim, cut),
         Fault::Partition => cluster.around(victim, &peers, cut),
         Fault::Deafen => {

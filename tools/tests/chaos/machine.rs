@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Hung};
 use crate::door::{Door, Visitors};
 use crate::network::{Network, Node};
 use crate::origin::Processes;
@@ -39,6 +39,8 @@ pub(crate) struct Machine {
     life_begins: usize,
     processes: Arc<Processes>,
     process: Option<Child>,
+    /// There while its disk takes no writes.
+    hung: Option<Hung>,
 }
 
 impl Machine {
@@ -65,6 +67,7 @@ impl Machine {
             life_begins: 0,
             processes: Arc::clone(processes),
             process: None,
+            hung: None,
         }
     }
 
@@ -181,6 +184,17 @@ impl Machine {
         self.signal(Signal::CONT);
     }
 
+    /// Lets the disk take no writes.
+    pub(crate) fn hang_disk(&mut self) {
+        let process = self.process.as_ref().expect("only what runs has its disk mounted");
+        self.hung = Some(self.disk.hang(process.id()));
+    }
+
+    /// Lets the disk take writes again.
+    pub(crate) fn wake_disk(&mut self) {
+        self.hung = None;
+    }
+
     /// Whether the process has ended by itself, and how.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.process.as_mut()?.try_wait().unwrap()
@@ -212,6 +226,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        self.wake_disk();
         if let Some(process) = &mut self.process {
             let _ = process.kill();
             let _ = process.wait();

@@ -38,6 +38,9 @@ pub(crate) enum Fault {
     CutPower,
     /// All machines lose power, one right after the other.
     CutAllPower,
+    /// The disk of the victim takes no writes. The last of all: a process that waits for such a disk
+    /// cannot be killed.
+    HangDisk,
 }
 
 /// All of them.
@@ -57,6 +60,7 @@ const FAULTS: &[Fault] = &[
     Fault::KillAll,
     Fault::CutPower,
     Fault::CutAllPower,
+    Fault::HangDisk,
 ];
 
 impl Fault {
@@ -78,6 +82,7 @@ impl Fault {
             Self::KillAll => "kill -9 of all",
             Self::CutPower => "power cut",
             Self::CutAllPower => "power cut of all",
+            Self::HangDisk => "hung disk",
         }
     }
 
@@ -86,9 +91,9 @@ impl Fault {
         !matches!(self, Self::Roll | Self::KillAll | Self::CutAllPower)
     }
 
-    /// Whether it takes disks of which the run can cut the power.
-    fn cuts_power(self) -> bool {
-        matches!(self, Self::CutPower | Self::CutAllPower)
+    /// Whether it takes brokers with file systems of their own.
+    fn takes_disks(self) -> bool {
+        matches!(self, Self::CutPower | Self::CutAllPower | Self::HangDisk)
     }
 
     /// Whether it is about what brokers say to each other.
@@ -146,10 +151,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan that follows from a seed, for so many brokers, with power cuts or without.
-    pub(crate) fn new(seed: u64, brokers: usize, has_power_cuts: bool) -> Self {
+    /// The plan that follows from a seed, for so many brokers, with file systems of their own or not.
+    pub(crate) fn new(seed: u64, brokers: usize, has_disks: bool) -> Self {
         let possible = |fault: &Fault| {
-            (brokers > 1 || !fault.is_between_brokers()) && (has_power_cuts || !fault.cuts_power())
+            (brokers > 1 || !fault.is_between_brokers()) && (has_disks || !fault.takes_disks())
         };
         let faults = FAULTS.iter().copied().filter(possible).collect();
         Self { rng: SeededRng::new(seed), round: Vec::new(), brokers, faults }
@@ -242,6 +247,6 @@ mod tests {
     fn what_is_not_possible_is_not_planned() {
         let faults = |plan: Plan| plan.take(100).flat_map(|step| step.faults).map(|fault| fault.0);
         assert!(!faults(Plan::new(1, 1, true)).any(Fault::is_between_brokers));
-        assert!(!faults(Plan::new(1, 3, false)).any(Fault::cuts_power));
+        assert!(!faults(Plan::new(1, 3, false)).any(Fault::takes_disks));
     }
 }

@@ -58,8 +58,8 @@ async fn run(time: Duration, seed: u64, brokers: i32, only: &str) -> String {
     let clock = &seams().clock;
     let folder = Folder::new();
     let mut cluster = Cluster::new(folder.path(), brokers);
-    if let Some(reason) = &cluster.no_power_cuts {
-        println!("without power cuts: {reason}");
+    if let Some(reason) = &cluster.no_disks {
+        println!("without power cuts and disks that hang: {reason}");
     }
     cluster.start_missing();
     for machine in &mut cluster.machines {
@@ -75,7 +75,7 @@ async fn run(time: Duration, seed: u64, brokers: i32, only: &str) -> String {
 
     let mut table = Table::default();
     let began = clock.monotonic();
-    let mut plan = Plan::new(seed, cluster.machines.len(), cluster.no_power_cuts.is_none());
+    let mut plan = Plan::new(seed, cluster.machines.len(), cluster.no_disks.is_none());
     let is_wanted = |step: &Step| step.faults_named().contains(only);
     while clock.monotonic() - began < time {
         let step = plan.by_ref().take(STEPS_MAX).find(is_wanted).expect("a fault of that name");
