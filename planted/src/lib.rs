@@ -1,8 +1,9 @@
 //! Bugs that can be planted, to see whether the simulation's checkers find them.
 //!
-//! Each is a plausible mistake at one place of the storage or the broker, which asks [`is_planted`]
-//! there. Without the feature `armed` that is the constant `false`, and the compiler drops the mistake:
-//! no program that is built in earnest contains one. With it, one bug at a time is planted per thread.
+//! Each is a plausible mistake at one place of the storage or the broker, or where another place would
+//! make up for it at both, which ask [`is_planted`] there. Without the feature `armed` that is the
+//! constant `false`, and the compiler drops the mistake: no program that is built in earnest contains
+//! one. With it, one bug at a time is planted per thread.
 //!
 //! **Invariant:** the broker does the same with a bug that is not planted as without this crate.
 
@@ -67,7 +68,7 @@ bugs! {
     AppendedIsAcknowledged,
     /// The high watermark does not wait for the members of the in-sync set.
     MembersAreNotAwaited,
-    /// The high watermark does not wait for those who are proposed as members.
+    /// The high watermark does not wait for those who are proposed as members, or soon will be.
     ProposedAreNotAwaited,
     /// The high watermark moves though too few are in sync.
     TooFewMayCommit,
@@ -83,11 +84,11 @@ bugs! {
     DivergenceIsNotTold,
     /// A fetch is answered whatever leader epoch it names.
     FetchEpochsAreUnchecked,
-    /// A record is acknowledged by the high watermark of a later leader epoch.
+    /// A record is acknowledged by the high watermark of a later leader epoch, whoever leads in it.
     TermsAreConfused,
     /// Consumers read beyond the high watermark.
     UncommittedIsRead,
-    /// A coordinator that was replaced appends all the same.
+    /// A coordinator that was replaced goes on where it was when it is one again.
     OldCoordinatorsAppend,
     /// A broker that is registered again leads what its last start led.
     StartsKeepLeading,

@@ -165,6 +165,7 @@ impl<S: Shard> ShardRuntime<S> {
                 .turn(&mut state, |active, now, effects| rules(&mut active.shard, now, effects))?;
             let last_offset = active(&mut state)?.last_offset;
             let awaited = match wait {
+                _ if is_planted(Bug::GroupRecordsAreNotAwaited) => false,
                 Wait::OwnRecords => last_offset > before,
                 Wait::AllRecords => last_offset >= 0,
             };

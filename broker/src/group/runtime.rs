@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::connection::Seams;
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use futures_util::future::join_all;
 use parking_lot::RwLock;
@@ -98,7 +99,8 @@ impl Groups {
         for partition in led {
             let is_same = |running: &Led| {
                 running.topic_id == partition.topic_id
-                    && running.leader_epoch == partition.leader_epoch
+                    && (running.leader_epoch == partition.leader_epoch
+                        || is_planted(Bug::OldCoordinatorsAppend))
             };
             let running = match before.remove(&partition.index) {
                 Some(running) if is_same(&running) => running,
@@ -109,6 +111,9 @@ impl Groups {
                 None => self.start(&partition),
             };
             routes.led.insert(partition.index, running);
+        }
+        if is_planted(Bug::OldCoordinatorsAppend) {
+            routes.led.append(&mut before);
         }
         for lost in before.into_values() {
             lost.runtime.close();

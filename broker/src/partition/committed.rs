@@ -43,6 +43,7 @@ impl Committed {
         }
         match self.partition.state.load(Ordering::Acquire) {
             LEADING => None,
+            FOLLOWING if is_planted(Bug::TermsAreConfused) => None,
             CLOSED | FOLLOWING => Some(Err(CommitError::NotLeader)),
             _ => Some(Err(CommitError::StorageFailed)),
         }

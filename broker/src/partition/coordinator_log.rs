@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use flumen_client::connection::{BoxFuture, Seams};
+use flumen_planted::{Bug, is_planted};
 use flumen_storage::AppendOrigin;
 
 use super::runtime::blocking;
@@ -23,18 +24,26 @@ impl PartitionCoordinatorLog {
     pub(crate) fn new(partition: Arc<Partition>, leader_epoch: i32, seams: Seams) -> Self {
         Self { partition, leader_epoch, seams }
     }
+
+    /// The epoch in which records are this coordinator's.
+    fn epoch(&self) -> i32 {
+        if is_planted(Bug::OldCoordinatorsAppend) {
+            return self.partition.leader_epoch();
+        }
+        self.leader_epoch
+    }
 }
 
 impl CoordinatorLog for PartitionCoordinatorLog {
     fn append(&self, batch: Bytes) -> Result<i64, LogError> {
         let now_ms = self.seams.clock.wall_ms();
-        let (epoch, origin) = (Some(self.leader_epoch), AppendOrigin::Coordinator);
+        let (epoch, origin) = (Some(self.epoch()), AppendOrigin::Coordinator);
         let appended = self.partition.append_in(epoch, batch, origin, true, now_ms);
         appended.map(|appended| appended.info.last_offset).map_err(|error| append_error(&error))
     }
 
     fn committed(&self, last_offset: i64) -> BoxFuture<'static, Result<(), LogError>> {
-        let committed = self.partition.committed(last_offset, self.leader_epoch);
+        let committed = self.partition.committed(last_offset, self.epoch());
         Box::pin(async move {
             committed.await.map_err(|error| match error {
                 CommitError::NotLeader | CommitError::StorageFailed => LogError::NotLeader,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::connection::{BoxFuture, Seams, TaskHandle};
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::messages::fetch::{FetchRequest, FetchResponse};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -262,7 +263,9 @@ impl Rounds {
         if !cuts.is_empty() {
             self.cut(cuts, now_ms).await;
         }
-        let is_durable = |partition: &Arc<Partition>| partition.is_durable();
+        let is_durable = |partition: &Arc<Partition>| {
+            partition.is_durable() && !is_planted(Bug::FollowersTellTheUnsynced)
+        };
         appended.retain(is_durable);
         sync(&appended).await;
     }

@@ -289,11 +289,13 @@ impl Leader {
         let mut lowest = self.counted_end(self.node_id)?;
         let proposed = self.proposals.proposed();
         let members = in_sync.iter().filter(|_| !is_planted(Bug::MembersAreNotAwaited));
-        let proposed = proposed.iter().filter(|_| !is_planted(Bug::ProposedAreNotAwaited));
+        let are_joiners_awaited = !is_planted(Bug::ProposedAreNotAwaited);
+        let proposed = proposed.iter().filter(|_| are_joiners_awaited);
         for id in members.chain(proposed) {
             lowest = lowest.min(self.counted_end(*id)?);
         }
-        for follower in self.followers.values().filter(|follower| follower.is_awaited) {
+        let joiners = self.followers.values().filter(|follower| follower.is_awaited);
+        for follower in joiners.filter(|_| are_joiners_awaited) {
             lowest = lowest.min(follower.fetch_offset);
         }
         if lowest <= self.high_watermark {

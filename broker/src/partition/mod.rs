@@ -232,7 +232,7 @@ impl Partition {
             let role = self.role.lock();
             let leader = role.leader().ok_or(AppendError::NotLeader)?;
             let is_of_now = expected_epoch.is_none_or(|expected| expected == leader.leader_epoch());
-            if !is_of_now && !is_planted(Bug::OldCoordinatorsAppend) {
+            if !is_of_now {
                 return Err(AppendError::NotLeader);
             }
             let (in_sync, required) = leader.in_sync_count();

@@ -111,7 +111,7 @@ impl Partition {
                 self.publish(&role);
                 drop(role);
                 drop(log);
-                if size > 0 && is_durable {
+                if size > 0 && is_durable && !is_planted(Bug::FollowersTellTheUnsynced) {
                     self.sync_soon();
                 }
                 Ok(None)
