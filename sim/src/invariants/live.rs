@@ -4,6 +4,7 @@ mod broker_epochs_grow;
 mod committed_is_final;
 mod fenced_brokers_lead_nothing;
 mod high_watermark_grows;
+mod leavers_stay_eligible;
 mod members_hold_the_committed;
 mod metadata_is_one_history;
 mod one_controller_per_term;
@@ -32,6 +33,7 @@ impl Default for Watch {
             ("committed records are final", Box::<committed_is_final::State>::default()),
             ("fenced brokers lead nothing", Box::<fenced_brokers_lead_nothing::State>::default()),
             ("high watermarks grow", Box::<high_watermark_grows::State>::default()),
+            ("leavers stay eligible", Box::<leavers_stay_eligible::State>::default()),
             ("members hold the committed", Box::<members_hold_the_committed::State>::default()),
             ("metadata is one history", Box::<metadata_is_one_history::State>::default()),
             ("one controller per term", Box::<one_controller_per_term::State>::default()),

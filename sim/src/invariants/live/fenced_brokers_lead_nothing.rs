@@ -2,7 +2,8 @@
 //!
 //! A new leader of the quorum may fence one before it has heard of the others; then the set is left as
 //! it is until it has, or has fenced them as well. So a set may hold fenced ones beside others for a
-//! while. That while counts as long as the quorum decides things.
+//! while, and for a moment only under one that has led for longer. That while counts as long as the
+//! quorum decides things.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,8 +11,12 @@ use std::time::Duration;
 use super::Live;
 use crate::view::{PartitionKey, View};
 
-/// How long a quorum that decides things may leave a set so: a session, and some.
+/// How long a new leader of a quorum that decides things may leave a set so: a session, and some.
 const LEFT_MAX: Duration = Duration::from_secs(4);
+
+/// The same for one that has led for that long. A leader of the partition takes who lags out by itself,
+/// which must not be what is waited for.
+const LEFT_LATER_MAX: Duration = Duration::from_secs(1);
 
 /// Between two decisions; if it is longer, the quorum may not be able to decide.
 const DECISIONS_APART_MAX: Duration = Duration::from_millis(1500);
@@ -20,6 +25,8 @@ const DECISIONS_APART_MAX: Duration = Duration::from_millis(1500);
 pub(super) struct State {
     /// The version of the metadata, the term, and when it was first seen.
     last: Option<(i64, i32, Duration)>,
+    /// For how long there has been one leader of the quorum.
+    led: Duration,
     /// For how long a set has been left, by the partition and its epoch.
     left: BTreeMap<(PartitionKey, i32), Duration>,
 }
@@ -50,6 +57,7 @@ impl State {
         let (last_version, last_term, last_at) = *self.last.get_or_insert(now);
         if term != last_term {
             self.left.clear();
+            self.led = Duration::ZERO;
         }
         if (image.version(), term) == (last_version, last_term) {
             return Ok(());
@@ -57,6 +65,8 @@ impl State {
         self.last = Some(now);
         let apart = view.at.saturating_sub(last_at);
         let counted = if apart <= DECISIONS_APART_MAX { apart } else { Duration::ZERO };
+        let left_max = if self.led > LEFT_MAX { LEFT_LATER_MAX } else { LEFT_MAX };
+        self.led += counted;
         let mut left = BTreeMap::new();
         for topic in image.topics() {
             for (index, partition) in topic.indexed_partitions() {
@@ -67,7 +77,7 @@ impl State {
                 }
                 let key = ((topic.id, index), partition.partition_epoch);
                 let time = self.left.get(&key).map_or(Duration::ZERO, |time| *time + counted);
-                if time > LEFT_MAX {
+                if time > left_max {
                     return Err(format!("{}-{index} has a fenced one in {in_sync:?}", topic.name));
                 }
                 left.insert(key, time);

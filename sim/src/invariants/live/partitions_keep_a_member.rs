@@ -1,5 +1,5 @@
-//! R10, R12, R13: a leader is in sync, who is in sync is a replica, and there is always somebody who has
-//! everything.
+//! R10, R12, R13: a leader is in sync, who is in sync is a replica, and there is always somebody in sync:
+//! the last ones stay for as long as no disk is replaced.
 
 use super::Live;
 use crate::view::View;
@@ -12,11 +12,11 @@ impl Live for State {
         for image in view.brokers.iter().map(|broker| &broker.image) {
             for topic in image.topics() {
                 for (index, partition) in topic.indexed_partitions() {
-                    let members = || partition.in_sync.iter().chain(&partition.eligible);
+                    let mut members = partition.in_sync.iter().chain(&partition.eligible);
                     let is_led_in_sync =
                         partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader));
-                    let are_replicas = members().all(|member| partition.replicas.contains(member));
-                    if !is_led_in_sync || !are_replicas || members().next().is_none() {
+                    let are_replicas = members.all(|member| partition.replicas.contains(member));
+                    if !is_led_in_sync || !are_replicas || partition.in_sync.is_empty() {
                         return Err(format!("{}-{index}: {partition:?}", topic.name));
                     }
                 }
