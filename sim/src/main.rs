@@ -2,21 +2,18 @@
 //!
 //! A failing seed is printed with the command that replays it, and with it alone.
 
+#[cfg(feature = "planted-bugs")]
+mod power;
+
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-#[cfg(feature = "planted-bugs")]
-use flumen_planted::Bug;
 use flumen_sim::{invariants, scenario};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-
-/// As much of a problem as a line of a table takes.
-#[cfg(feature = "planted-bugs")]
-const PROBLEM_CHARS_MAX: usize = 160;
 
 /// Runs whole brokers and clients in virtual time, and breaks everything around them.
 #[derive(Debug, Parser)]
@@ -32,7 +29,7 @@ struct Arguments {
     /// How many brokers; as the seed says if not given.
     #[arg(long)]
     brokers: Option<i32>,
-    /// Which bug is planted; all, one after the other, if not given.
+    /// Which bugs are planted, by their names with commas between; all if not given.
     #[cfg(feature = "planted-bugs")]
     #[arg(long)]
     bug: Option<String>,
@@ -59,6 +56,20 @@ enum Scenario {
     /// A cluster for each bug that can be planted, until a seed finds it.
     #[cfg(feature = "planted-bugs")]
     Planted,
+}
+
+/// When no further seed begins, if ever.
+#[derive(Debug, Clone, Copy)]
+struct Deadline(Option<Instant>);
+
+impl Deadline {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time that it may take is that of the caller"
+    )]
+    fn is_over(self) -> bool {
+        self.0.is_some_and(|at| Instant::now() >= at)
+    }
 }
 
 /// What came of a seed.
@@ -109,17 +120,17 @@ fn main() -> ExitCode {
         tracing_subscriber::fmt().with_timer(VirtualTime).with_env_filter(filter).init();
     }
     let began = Instant::now();
+    let deadline = Deadline(arguments.minutes.map(|m| began + Duration::from_secs(m * 60)));
     #[cfg(feature = "planted-bugs")]
     if matches!(arguments.scenario, Scenario::Planted) {
-        return find_planted(&arguments);
+        return power::measure(&arguments, deadline);
     }
-    let is_late = || arguments.minutes.is_some_and(|m| began.elapsed().as_secs() >= m * 60);
     let total = Mutex::new(Total::default());
     let locked = || total.lock().expect("nobody panics while holding sums");
     let next = || {
         let mut total = locked();
         let seed = arguments.seed + total.begun;
-        (total.begun < arguments.seeds && !is_late()).then(|| total.begun += 1)?;
+        (total.begun < arguments.seeds && !deadline.is_over()).then(|| total.begun += 1)?;
         Some(seed)
     };
     let work = || {
@@ -195,52 +206,6 @@ fn run(arguments: &Arguments, seed: u64) -> Summary {
         }
     }
     summary
-}
-
-/// Plants bugs and prints the first seed that finds each. Fails if one is not found.
-#[cfg(feature = "planted-bugs")]
-#[expect(clippy::print_stdout, reason = "a program that reports to its caller")]
-fn find_planted(arguments: &Arguments) -> ExitCode {
-    let is_wanted = |bug: &Bug| {
-        arguments.bug.as_ref().is_none_or(|wanted| format!("{bug:?}").eq_ignore_ascii_case(wanted))
-    };
-    let left = Mutex::new(Bug::ALL.iter().copied().filter(is_wanted));
-    let missed = Mutex::new(0);
-    let next = || left.lock().expect("nobody panics while taking one").next();
-    let work = || {
-        while let Some(bug) = next() {
-            let line = match first_finding(arguments, bug) {
-                Some((seed, problem)) => {
-                    let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
-                    format!("{seed} | {problem}")
-                }
-                None => {
-                    *missed.lock().expect("nobody panics while counting") += 1;
-                    "not found |".to_owned()
-                }
-            };
-            println!("{bug:?} | {} | {line}", bug.description());
-        }
-    };
-    std::thread::scope(|scope| {
-        (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
-    });
-    let missed = *missed.lock().expect("nobody panics while counting");
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The first seed that finds a bug, and what it finds.
-#[cfg(feature = "planted-bugs")]
-fn first_finding(arguments: &Arguments, bug: Bug) -> Option<(u64, String)> {
-    flumen_planted::plant(Some(bug));
-    let seeds = arguments.seed..arguments.seed + arguments.seeds;
-    let found = seeds.into_iter().find_map(|seed| {
-        let summary = catch_unwind(|| cluster(seed, arguments.brokers))
-            .unwrap_or_else(|_| Summary::failed("a task panicked".to_owned()));
-        Some((seed, summary.problems.into_iter().next()?))
-    });
-    flumen_planted::plant(None);
-    found
 }
 
 fn cluster(seed: u64, brokers: Option<i32>) -> Summary {
