@@ -11,7 +11,7 @@ use super::types::{LogId, term_and_index};
 /// Terms are leader epochs of the log, and the next election needs one more.
 pub(super) const TERM_MAX: u64 = i32::MAX as u64 - 1;
 /// Indexes are offsets of the log, and what follows needs some more.
-const INDEX_MAX: u64 = i64::MAX as u64 >> 1;
+pub(super) const INDEX_MAX: u64 = i64::MAX as u64 >> 1;
 
 /// What the files say.
 #[derive(Debug, Clone, Default)]

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use super::node;
 use super::transport::{QuorumAddress, QuorumLane, QuorumTransport, TransportError};
 use super::types::{Member, Snapshot, TypeConfig, Vote, log_id};
-use super::wire::{self, CHUNK_BYTES, Request, Response};
+use super::wire::{self, Appended, CHUNK_BYTES, Request, Response, WireVote};
 
 /// An append is answered when it is on disk, which takes a busy disk a while.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ pub(super) async fn ask(
 ) -> Result<Response, TransportError> {
     let answer = transport.call(to, lane, wire::encode(request), timeout).await?;
     // Whoever answers with something else is no member of this version.
-    wire::decode(&answer).map_err(|_garbage| TransportError::Unreachable)
+    wire::decode_response(&answer).map_err(|_garbage| TransportError::Unreachable)
 }
 
 impl Peer {
@@ -105,12 +105,56 @@ impl Peer {
         Unreachable::from_string(format!("node {} {reason}", self.target))
     }
 
-    fn voted(&self, response: Response) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+    /// The vote that the peer has, told in answer to the vote `asked`.
+    ///
+    /// This broker knows its own votes, and Raft would lead in a term that nobody elected it in. One
+    /// of a later term is the answer to a question of before that term, and of no use any more.
+    fn told(&self, asked: &Vote, vote: WireVote) -> Result<Vote, Unreachable<TypeConfig>> {
+        let vote = wire::vote(vote);
+        if vote.leader_id.voted_for == self.peers.node_id && vote > *asked {
+            let reason = format!("node {} tells this broker of its own vote", self.target);
+            return Err(Unreachable::from_string(reason));
+        }
+        Ok(vote)
+    }
+
+    fn voted(
+        &self,
+        asked: &Vote,
+        response: Response,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         match response {
             Response::Vote { vote, last, is_granted } => {
-                Ok(VoteResponse::new(wire::vote(vote), last.map(log_id), is_granted))
+                Ok(VoteResponse::new(self.told(asked, vote)?, last.map(log_id), is_granted))
             }
             other => Err(self.unexpected(&other).into()),
+        }
+    }
+
+    fn appended(
+        &self,
+        request: &Request,
+        response: Response,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let (Response::Append(appended), Request::Append { vote, .. }) = (&response, request)
+        else {
+            return Err(self.unexpected(&response).into());
+        };
+        let asked = wire::vote(*vote);
+        match *appended {
+            Appended::All => Ok(AppendEntriesResponse::Success),
+            Appended::Conflict => Ok(AppendEntriesResponse::Conflict),
+            Appended::HigherVote(vote) => {
+                Ok(AppendEntriesResponse::HigherVote(self.told(&asked, vote)?))
+            }
+            Appended::UpTo(id) if request.holds(id) => {
+                Ok(AppendEntriesResponse::PartialSuccess(id.map(log_id)))
+            }
+            // Raft would count entries as copied that it may not even have.
+            Appended::UpTo(_) => {
+                let reason = format!("node {} took entries it was not sent", self.target);
+                Err(Unreachable::from_string(reason).into())
+            }
         }
     }
 
@@ -126,8 +170,8 @@ impl Peer {
         loop {
             let end = bytes.len().min(offset + CHUNK_BYTES);
             let chunk = bytes.slice(offset..end);
-            let vote = wire::wire_vote(&vote);
-            let request = Request::Snapshot { vote, offset: offset as u64, size, chunk };
+            let asked = wire::wire_vote(&vote);
+            let request = Request::Snapshot { vote: asked, offset: offset as u64, size, chunk };
             let asked = self.ask(
                 QuorumLane::Snapshot,
                 RPCTypes::InstallSnapshot,
@@ -138,8 +182,8 @@ impl Peer {
                 Response::ChunkTaken(next) if next == end as u64 && end < bytes.len() => {
                     offset = end;
                 }
-                Response::SnapshotInstalled(vote) => {
-                    return Ok(SnapshotResponse::new(wire::vote(vote)));
+                Response::SnapshotInstalled(told) => {
+                    return Ok(SnapshotResponse::new(self.told(&vote, told)?));
                 }
                 Response::ChunkTaken(_) => {
                     let lost = "the other end has other pieces of the snapshot";
@@ -164,10 +208,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             _ => APPEND_TIMEOUT.max(option.hard_ttl()),
         };
         let request = wire::append_request(rpc);
-        match self.ask(self.append_lane, RPCTypes::AppendEntries, &request, timeout).await? {
-            Response::Append(appended) => Ok(wire::to_append_response(appended)),
-            other => Err(self.unexpected(&other).into()),
-        }
+        let asked = self.ask(self.append_lane, RPCTypes::AppendEntries, &request, timeout);
+        self.appended(&request, asked.await?)
     }
 
     async fn vote(
@@ -177,7 +219,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         let request = wire::vote_request(&rpc);
         let asked = self.ask(QuorumLane::Vote, RPCTypes::Vote, &request, option.hard_ttl());
-        self.voted(asked.await?)
+        self.voted(&rpc.vote, asked.await?)
     }
 
     async fn pre_vote(
@@ -190,7 +232,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             gone.is_some_and(|gone| gone.leader_id.term + 1 == rpc.vote.leader_id.term);
         let request = wire::pre_vote_request(&rpc, is_leader_gone);
         let asked = self.ask(QuorumLane::Vote, RPCTypes::Vote, &request, option.hard_ttl());
-        self.voted(asked.await?)
+        self.voted(&rpc.vote, asked.await?)
     }
 
     async fn full_snapshot(
@@ -227,5 +269,62 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         // Short, so that a member that comes back is not kept waiting.
         let growing = [50, 100, 200].into_iter().chain(std::iter::repeat(400));
         Some(Backoff::new(growing.map(Duration::from_millis)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::EntryPayload;
+
+    use super::super::transport::Alone;
+    use super::super::types::Entry;
+    use super::*;
+
+    /// Node 1's way to node 2.
+    fn peer() -> Peer {
+        let peers = Peers { node_id: 1, transport: Arc::new(Alone), gone: Gone::default() };
+        peers.peer(2, &Member::default(), QuorumLane::Append)
+    }
+
+    /// What the leader of term 5 makes of an answer to its entries 11 and 12, which follow one of term 4.
+    fn check(appended: Appended, expected: Option<AppendEntriesResponse<TypeConfig>>) {
+        let entry = |index| Entry { log_id: log_id((5, index)), payload: EntryPayload::Blank };
+        let request = wire::append_request(AppendEntriesRequest {
+            vote: Vote::new_committed(5, 1),
+            prev_log_id: Some(log_id((4, 10))),
+            entries: vec![entry(11), entry(12)],
+            leader_commit: None,
+        });
+        let response = Response::Append(appended);
+        let read = peer().appended(&request, response.clone()).ok();
+        assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{response:?}");
+    }
+
+    #[test]
+    fn a_follower_has_what_it_was_sent_and_no_more() {
+        let taken = |id| {
+            let up_to = AppendEntriesResponse::PartialSuccess(Some(log_id(id)));
+            check(Appended::UpTo(Some(id)), Some(up_to));
+        };
+        [(4, 10), (5, 11), (5, 12)].into_iter().for_each(taken);
+        for id in [None, Some((4, 9)), Some((4, 11)), Some((5, 13))] {
+            check(Appended::UpTo(id), None);
+        }
+    }
+
+    #[test]
+    fn nobody_tells_a_broker_that_it_was_elected() {
+        let higher = |vote| Some(AppendEntriesResponse::HigherVote(wire::vote(vote)));
+        for vote in [(6, 2, false), (6, 3, true)] {
+            check(Appended::HigherVote(vote), higher(vote));
+        }
+        check(Appended::HigherVote((6, 1, true)), None);
+        let own = Vote::new(6, 1);
+        let voted = |vote| {
+            peer().voted(&own, Response::Vote { vote, last: None, is_granted: true }).is_ok()
+        };
+        assert!(voted((6, 1, false)), "its own vote is what it asked for");
+        assert!(!voted((6, 1, true)));
+        assert!(!voted((7, 1, false)));
     }
 }

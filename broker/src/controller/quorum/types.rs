@@ -124,6 +124,10 @@ impl StoredEntry {
         rmp_serde::to_vec(&Self::from(entry)).map_err(io::Error::other)
     }
 
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
     pub(super) fn decode(index: u64, bytes: &[u8]) -> io::Result<Entry> {
         let stored: Self = rmp_serde::from_slice(bytes).map_err(invalid)?;
         stored.into_entry(index)

@@ -11,6 +11,7 @@ use openraft::raft::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::consistency::{INDEX_MAX, TERM_MAX};
 use super::types::{
     Directory, LogId, StoredEntry, TypeConfig, Vote, invalid, log_id, term_and_index,
 };
@@ -47,6 +48,14 @@ pub(super) enum Request {
     Standing,
     /// A broker wants to follow the log, and says where it is and which disk it has.
     Join(Joining),
+}
+
+impl Request {
+    /// Whether the entry is among those of an append, or the one before them.
+    pub(super) fn holds(&self, id: Option<WireId>) -> bool {
+        let Self::Append { prev, entries, .. } = self else { return false };
+        *prev == id || entries.iter().any(|(index, entry)| Some((entry.term(), *index)) == id)
+    }
 }
 
 /// A broker that introduces itself to the leader.
@@ -120,6 +129,51 @@ pub(super) fn decode<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> io::Result<M> {
     rmp_serde::from_slice(bytes).map_err(invalid)
 }
 
+/// Reads an answer. One that no member can give counts as unreadable: Raft adopts a higher vote that
+/// it is told of, durably, and takes what cannot be for its own bug.
+pub(super) fn decode_response(bytes: &[u8]) -> io::Result<Response> {
+    let response: Response = decode(bytes)?;
+    response.check()?;
+    Ok(response)
+}
+
+impl Response {
+    fn check(&self) -> io::Result<()> {
+        match self {
+            Self::Append(Appended::HigherVote(vote)) | Self::SnapshotInstalled(vote) => {
+                check_vote(*vote)
+            }
+            Self::Append(Appended::UpTo(id)) => check_id(*id),
+            Self::Vote { vote, last, .. } => check_vote(*vote).and_then(|()| check_id(*last)),
+            Self::Join(Joined::NotLeader(Some((node, _)))) => check_node(*node),
+            Self::Append(Appended::All | Appended::Conflict)
+            | Self::Join(Joined::Done | Joined::VoteWithheld | Joined::NotLeader(None))
+            | Self::ChunkTaken(_)
+            | Self::Transfer { .. }
+            | Self::Standing(_)
+            | Self::NotReady => Ok(()),
+        }
+    }
+}
+
+fn check_vote((term, node, _): WireVote) -> io::Result<()> {
+    check_node(node)?;
+    if term > TERM_MAX { Err(invalid("a vote is of a term without a successor")) } else { Ok(()) }
+}
+
+fn check_node(node: u64) -> io::Result<()> {
+    i32::try_from(node).map(drop).map_err(invalid)
+}
+
+fn check_id(id: Option<WireId>) -> io::Result<()> {
+    match id {
+        Some((term, index)) if term > TERM_MAX || index > INDEX_MAX => {
+            Err(invalid("an entry of the metadata log has no successor"))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn wire_vote(vote: &Vote) -> WireVote {
     (vote.leader_id.term, vote.leader_id.voted_for, vote.committed)
 }
@@ -175,15 +229,6 @@ pub(super) fn appended(response: AppendEntriesResponse<TypeConfig>) -> Appended 
         AppendEntriesResponse::PartialSuccess(id) => Appended::UpTo(wire_id(&id)),
         AppendEntriesResponse::Conflict => Appended::Conflict,
         AppendEntriesResponse::HigherVote(vote) => Appended::HigherVote(wire_vote(&vote)),
-    }
-}
-
-pub(super) fn to_append_response(appended: Appended) -> AppendEntriesResponse<TypeConfig> {
-    match appended {
-        Appended::All => AppendEntriesResponse::Success,
-        Appended::UpTo(id) => AppendEntriesResponse::PartialSuccess(id.map(log_id)),
-        Appended::Conflict => AppendEntriesResponse::Conflict,
-        Appended::HigherVote(higher) => AppendEntriesResponse::HigherVote(vote(higher)),
     }
 }
 
@@ -273,8 +318,32 @@ mod tests {
             Response::Join(Joined::NotLeader(Some((3, "n3:1".to_owned())))),
             Response::NotReady,
         ] {
-            assert_eq!(decode::<Response>(&encode(&response)).unwrap(), response);
+            assert_eq!(decode_response(&encode(&response)).unwrap(), response);
         }
+    }
+
+    #[test]
+    fn answers_that_no_member_can_give_are_refused() {
+        let node = u64::from(u32::MAX);
+        let of_node = |node| (3, node, true);
+        let late = Some((TERM_MAX + 1, 7));
+        let far = Some((3, INDEX_MAX + 1));
+        let vote = |vote, last| Response::Vote { vote, last, is_granted: false };
+        for response in [
+            Response::Append(Appended::HigherVote(of_node(node))),
+            Response::Append(Appended::HigherVote((TERM_MAX + 1, 2, true))),
+            Response::Append(Appended::UpTo(late)),
+            Response::Append(Appended::UpTo(far)),
+            Response::SnapshotInstalled(of_node(node)),
+            vote(of_node(node), None),
+            vote(of_node(2), late),
+            vote(of_node(2), far),
+            Response::Join(Joined::NotLeader(Some((node, "n:1".to_owned())))),
+        ] {
+            assert!(decode_response(&encode(&response)).is_err(), "{response:?}");
+        }
+        let highest = Response::Append(Appended::HigherVote((TERM_MAX, i32::MAX as u64, true)));
+        assert_eq!(decode_response(&encode(&highest)).unwrap(), highest);
     }
 
     #[test]
