@@ -551,6 +551,7 @@ async fn follow_metadata(
                 let image = ctx.controller.image();
                 let deleted = keeper.reconcile(&image).await;
                 fetchers.assign(&ctx.partitions);
+                ctx.replica_sessions.reconcile(&ctx.controller);
                 follow_groups(&ctx.groups, &ctx.partitions, &image, &ctx.seams);
                 keeper.announce(image.version());
                 for topic in deleted {

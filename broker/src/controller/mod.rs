@@ -35,7 +35,7 @@ mod topic_name;
 mod uuid_bytes;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -85,7 +85,7 @@ pub(super) fn replay_all(image: &mut MetadataImage, records: &[MetadataRecord]) 
 }
 
 /// A start of a broker with an empty directory.
-pub(super) fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistration {
+pub(crate) fn registration(broker_id: i32, incarnation: u8) -> BrokerRegistration {
     BrokerRegistration {
         broker_id,
         incarnation_id: Uuid::from_bytes([incarnation; 16]),

@@ -1,6 +1,9 @@
 //! What a follower fetches from here, and what it was told last (KIP-227).
 //!
 //! A follower has one session, with everything that it fetches; one that it begins anew ends the last.
+//! Only the start of a broker that the metadata names has any (KIP-903): what others ask is refused
+//! before anything is kept of it.
+//!
 //! Which partitions are looked at is the union of three: those that the request names, those that
 //! have moved (`ReplicaWatch`), and those with more to tell than the last answer could.
 
@@ -16,6 +19,7 @@ use super::Seen;
 use crate::api::Context;
 use crate::api::error::WireError;
 use crate::api::fetch::divergence;
+use crate::controller::Controller;
 use crate::partition::{Isolation, Partition, PartitionRead, ReplicaFetch, ReplicaWatch};
 
 /// A partition's number in its session.
@@ -35,11 +39,16 @@ impl ReplicaSessions {
         let replica_id = request.replica_state.replica_id;
         let broker_epoch = request.replica_state.replica_epoch;
         let mut sessions = self.0.lock();
-        let known = sessions.get(&replica_id);
-        // A connection of an earlier start of that broker may still deliver.
-        if known.is_some_and(|known| known.broker_epoch > broker_epoch) {
-            return Err(ErrorCode::StaleBrokerEpoch);
+        // A connection of an earlier start of that broker may still deliver, and a later start may be
+        // here before its registration is: it asks again.
+        match ctx.controller.image().broker(replica_id) {
+            None => return Err(ErrorCode::BrokerIdNotRegistered),
+            Some(broker) if broker.epoch != broker_epoch => {
+                return Err(ErrorCode::StaleBrokerEpoch);
+            }
+            Some(_) => {}
         }
+        let known = sessions.get(&replica_id);
         if request.session_epoch != 0 {
             let session = known.ok_or(ErrorCode::FetchSessionIdNotFound)?;
             if (session.id, session.broker_epoch) != (request.session_id, broker_epoch) {
@@ -55,6 +64,20 @@ impl ReplicaSessions {
             last.watch.end();
         }
         Ok(session)
+    }
+
+    /// Ends the sessions of starts of brokers that are over.
+    pub(crate) fn reconcile(&self, controller: &Controller) {
+        let mut sessions = self.0.lock();
+        let image = controller.image();
+        sessions.retain(|replica_id, session| {
+            let broker = image.broker(*replica_id);
+            let is_registered = broker.is_some_and(|broker| broker.epoch == session.broker_epoch);
+            if !is_registered {
+                session.watch.end();
+            }
+            is_registered
+        });
     }
 }
 

@@ -15,10 +15,14 @@ use super::replication::{FOLLOWER, LEADER, TOPIC, broker, data_dir, host, lead, 
 use crate::Broker;
 use crate::api::{Call, Staged, replica_fetch};
 use crate::clock::within;
+use crate::controller::testing::registration;
+use crate::controller::{BrokerRegistration, ControlRequest, ControlResponse};
 
 /// A broker that leads some partitions.
 struct Leading {
     broker: Broker,
+    /// Of the follower.
+    epoch: i64,
     partitions: Vec<Arc<Partition>>,
     _dirs: [tempfile::TempDir; 2],
 }
@@ -26,14 +30,14 @@ struct Leading {
 impl Leading {
     async fn new(count: i32) -> Self {
         let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let broker = broker(dirs[0].path()).await;
+        let (broker, epoch) = broker(dirs[0].path()).await;
         let data_dir = data_dir(dirs[1].path(), &broker.context().seams);
         let partitions: Vec<_> = (0..count).map(|index| open(&data_dir, LEADER, index)).collect();
         for partition in &partitions {
             partition.take_part(lead(0, &[LEADER]), Arc::default());
         }
         broker.context().partitions.replace(host(&partitions));
-        Self { broker, partitions, _dirs: dirs }
+        Self { broker, epoch, partitions, _dirs: dirs }
     }
 
     /// Appends a record, and waits until it is committed.
@@ -45,7 +49,9 @@ impl Leading {
         partition.committed(appended.info.last_offset, appended.leader_epoch).await.unwrap();
     }
 
-    fn start(&self, request: FetchRequest) -> Staged<FetchResponse> {
+    /// Starts a fetch, whose epoch of the follower counts from the one it is registered with.
+    fn start(&self, mut request: FetchRequest) -> Staged<FetchResponse> {
+        request.replica_state.replica_epoch += self.epoch;
         let ctx = self.broker.context();
         let call = Call {
             api: ApiKey::Fetch,
@@ -80,7 +86,7 @@ fn request(session: (i32, i32), offsets: &[(i32, i64)]) -> FetchRequest {
     };
     let partitions = offsets.iter().map(partition).collect();
     FetchRequest {
-        replica_state: ReplicaState { replica_id: FOLLOWER, replica_epoch: 40 },
+        replica_state: ReplicaState { replica_id: FOLLOWER, replica_epoch: 0 },
         max_bytes: 1 << 20,
         session_id: session.0,
         session_epoch: session.1,
@@ -204,10 +210,43 @@ async fn a_session_that_begins_anew_ends_the_last() {
     assert_eq!(old.error_code, ErrorCode::FetchSessionIdNotFound.code());
     let skipped = leading.fetch(request((second, 7), &[])).await;
     assert_eq!(skipped.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
-    let mut stale = request((0, 0), &[(0, 0)]);
-    stale.replica_state.replica_epoch = 39;
-    assert_eq!(leading.fetch(stale).await.error_code, ErrorCode::StaleBrokerEpoch.code());
     assert_eq!(leading.fetch(request((second, 1), &[])).await.error_code, 0);
+    leading.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn only_the_registered_start_of_a_broker_has_a_session() {
+    let leading = Leading::new(1).await;
+    let id = leading.fetch(request((0, 0), &[(0, 0)])).await.session_id;
+    let refused = async |replica_id, epoch_ahead| {
+        let mut other = request((0, 0), &[(0, 0)]);
+        other.replica_state = ReplicaState { replica_id, replica_epoch: epoch_ahead };
+        ErrorCode::from_code(leading.fetch(other).await.error_code)
+    };
+    // A later one than is known may be made up, or be known a moment later.
+    for epoch_ahead in [-1, 1, i64::MAX - leading.epoch] {
+        assert_eq!(refused(FOLLOWER, epoch_ahead).await, ErrorCode::StaleBrokerEpoch);
+    }
+    assert_eq!(refused(77, 0).await, ErrorCode::BrokerIdNotRegistered);
+    assert_eq!(leading.fetch(request((id, 1), &[])).await.error_code, 0);
+    leading.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_start_of_the_broker_that_it_is_of() {
+    let leading = Leading::new(1).await;
+    let id = leading.fetch(request((0, 0), &[(0, 0)])).await.session_id;
+    let patient = FetchRequest { max_wait_ms: 60_000, ..request((id, 1), &[]) };
+    let Staged::Waiting(waiting) = leading.start(patient) else {
+        panic!("there is nothing to tell")
+    };
+    let again =
+        BrokerRegistration { previous_epoch: Some(leading.epoch), ..registration(FOLLOWER, 2) };
+    let ctx = leading.broker.context();
+    let answer = ctx.controller.control(ControlRequest::Register(again)).await.unwrap();
+    assert!(matches!(answer, ControlResponse::Registered(Ok(_))), "{answer:?}");
+    let sent_away = within(Duration::from_secs(30), waiting).await;
+    assert!(sent_away.is_some(), "the fetch of the start that is over still waits");
     leading.broker.shutdown().await;
 }
 

@@ -22,7 +22,8 @@ use crate::api::replica_fetch;
 use crate::api::{Call, Context, Staged};
 use crate::clock::within;
 use crate::config::BrokerConfig;
-use crate::controller::{PartitionImage, TopicImage};
+use crate::controller::testing::registration;
+use crate::controller::{ControlRequest, ControlResponse, PartitionImage, TopicImage};
 use crate::metrics::ReplicationCounters;
 
 pub(super) const TOPIC: Uuid = Uuid::from_bytes([7; 16]);
@@ -71,8 +72,10 @@ impl ReplicaTransport for Link {
 }
 
 /// Says yes to every proposal.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Agreeable {
+    /// Of everybody who is in service.
+    epoch: i64,
     proposed: Mutex<Vec<Vec<i32>>>,
 }
 
@@ -92,12 +95,14 @@ impl ProposeInSync for Agreeable {
     }
 
     fn in_service(&self, _: i32) -> Option<i64> {
-        Some(40)
+        Some(self.epoch)
     }
 }
 
 struct Pair {
     broker: Broker,
+    /// Of the follower.
+    epoch: i64,
     link: Arc<Link>,
     leader: Arc<Partition>,
     follower: Arc<Partition>,
@@ -119,13 +124,21 @@ pub(super) fn data_dir(dir: &Path, seams: &Seams) -> Arc<DataDir> {
     Arc::new(DataDir::open(Arc::new(RealDisk), dir, seams).unwrap())
 }
 
-pub(super) async fn broker(dir: &Path) -> Broker {
+/// A broker that leads, and the epoch with which it knows the follower.
+pub(super) async fn broker(dir: &Path) -> (Broker, i64) {
     let settings = [
         ("log.dirs", dir.to_str().unwrap()),
         ("listeners", "PLAINTEXT://127.0.0.1:0"),
         ("http.listener", ""),
     ];
-    Broker::start(BrokerConfig::with(settings).unwrap()).await.unwrap()
+    let broker = Broker::start(BrokerConfig::with(settings).unwrap()).await.unwrap();
+    let ctx = broker.context();
+    let register = ControlRequest::Register(registration(FOLLOWER, 1));
+    let answer = ctx.controller.control(register).await.unwrap();
+    let ControlResponse::Registered(Ok(epoch)) = answer else { panic!("{answer:?}") };
+    // What the broker makes of new metadata would take the place of what the test puts there.
+    ctx.reconciled.wait_for(ctx.controller.image().version()).await;
+    (broker, epoch)
 }
 
 pub(super) fn host(partitions: &[Arc<Partition>]) -> Snapshot {
@@ -172,7 +185,7 @@ fn follow(leader_epoch: i32) -> Part {
 impl Pair {
     async fn new() -> Self {
         let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let broker = broker(dirs[0].path()).await;
+        let (broker, epoch) = broker(dirs[0].path()).await;
         let seams = broker.context().seams.clone();
         let leader = open(&data_dir(dirs[1].path(), &seams), LEADER, 0);
         let data_dir = data_dir(dirs[2].path(), &seams);
@@ -186,9 +199,9 @@ impl Pair {
             fetches: AtomicUsize::new(0),
         });
         let transport = Arc::clone(&link) as Arc<dyn ReplicaTransport>;
-        let fetchers =
-            Fetchers::new(FOLLOWER, 40, transport, data_dir, ReplicationCounters::default(), seams);
-        Self { broker, link, leader, follower, partitions, fetchers, _dirs: dirs }
+        let counters = ReplicationCounters::default();
+        let fetchers = Fetchers::new(FOLLOWER, epoch, transport, data_dir, counters, seams);
+        Self { broker, epoch, link, leader, follower, partitions, fetchers, _dirs: dirs }
     }
 
     /// Begins an epoch of the leader, with the follower in or out of the in-sync set.
@@ -323,7 +336,7 @@ async fn an_idle_follower_asks_twice_a_second() {
 async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
     let pair = Pair::new().await;
     pair.begin(0, &[LEADER]);
-    let controller = Arc::new(Agreeable::default());
+    let controller = Arc::new(Agreeable { epoch: pair.epoch, proposed: Mutex::default() });
     let ctx = Arc::clone(pair.broker.context());
     let (proposer, lag_max) = (Arc::clone(&controller), Duration::from_millis(300));
     let clock = Arc::clone(&ctx.seams.clock);
