@@ -203,10 +203,11 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "log.segment.delete.delay.ms",
         Kind::Long,
         "60000",
-        "How long the file of a deleted segment stays, for reads under way.",
+        "Kept for tools: the file goes at once, and reads under way have it open.",
     )
     .valid(Valid::AtLeast(0))
-    .dynamic(),
+    .dynamic()
+    .no_effect_yet(),
     Definition::broker(
         "log.preallocate",
         Kind::Boolean,

@@ -40,7 +40,6 @@ pub use limits::LimitConfig;
 pub use listener::{Endpoint, ListenerConfig, NamedListener};
 pub use log::{CleanerConfig, LogDefaults};
 pub use page::settings_page;
-pub use producer::ProducerConfig;
 pub use promises::Promises;
 pub use replication::{LeaderBalance, ReplicationConfig, Voter};
 pub use settings::{Layer, Settings};
@@ -62,8 +61,6 @@ pub struct BrokerConfig {
     pub replication: ReplicationConfig,
     /// Groups.
     pub group: GroupConfig,
-    /// Producers.
-    pub producer: ProducerConfig,
     /// Limits.
     pub limits: LimitConfig,
     /// The values by name, for what is described to clients and resolved per topic.
@@ -91,7 +88,6 @@ impl BrokerConfig {
             log: LogDefaults::resolve(&settings),
             replication: ReplicationConfig::resolve(&settings),
             group: GroupConfig::resolve(&settings)?,
-            producer: ProducerConfig::resolve(&settings),
             limits: LimitConfig::resolve(&settings),
             settings,
         })

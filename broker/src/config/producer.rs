@@ -1,7 +1,6 @@
 //! What the broker remembers of idempotent producers.
 
 use super::definition::{Definition, Kind};
-use super::settings::Settings;
 use super::validator::Valid;
 
 pub(super) const DEFINITIONS: &[Definition] = &[
@@ -22,22 +21,3 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     .valid(Valid::AtLeast(1))
     .no_effect_yet(),
 ];
-
-/// Idempotent producers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProducerConfig {
-    /// How long an idle producer is remembered.
-    pub id_expiration_ms: i64,
-    /// How often idle producers are looked for.
-    pub id_expiration_check_interval_ms: i64,
-}
-
-impl ProducerConfig {
-    pub(super) fn resolve(settings: &Settings) -> Self {
-        Self {
-            id_expiration_ms: settings.number("producer.id.expiration.ms"),
-            id_expiration_check_interval_ms: settings
-                .number("producer.id.expiration.check.interval.ms"),
-        }
-    }
-}

@@ -72,8 +72,6 @@ pub struct TopicConfig {
     pub segment_index_bytes: i32,
     /// Bytes between index entries.
     pub index_interval_bytes: i32,
-    /// How long the file of a deleted segment stays.
-    pub file_delete_delay_ms: i64,
     /// Largest batch.
     pub max_message_bytes: i32,
     /// Largest batch once decompressed.
@@ -122,7 +120,6 @@ impl TopicConfig {
             segment_jitter_ms: values.number("segment.jitter.ms"),
             segment_index_bytes: values.number("segment.index.bytes"),
             index_interval_bytes: values.number("index.interval.bytes"),
-            file_delete_delay_ms: values.number("file.delete.delay.ms"),
             max_message_bytes: values.number("max.message.bytes"),
             max_decompressed_message_bytes: values.number("max.decompressed.message.bytes"),
             min_insync_replicas_set: overrides

@@ -82,10 +82,11 @@ pub(in crate::config) const DEFINITIONS: &[Definition] = &[
         "file.delete.delay.ms",
         Kind::Long,
         "60000",
-        "How long the file of a deleted segment stays, for reads under way.",
+        "Kept for tools: the file goes at once, and reads under way have it open.",
     )
     .valid(Valid::AtLeast(0))
-    .defaults_to("log.segment.delete.delay.ms"),
+    .defaults_to("log.segment.delete.delay.ms")
+    .no_effect_yet(),
     Definition::topic("max.message.bytes", Kind::Int, "1048588", "The largest record batch.")
         .valid(Valid::AtLeast(0))
         .defaults_to("message.max.bytes"),
