@@ -15,5 +15,6 @@ mod net;
 pub mod partition;
 mod peer;
 mod server;
+mod supervision;
 
 pub use server::{Broker, StartError};

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flumen_client::connection::{Listener, Seams, TaskHandle};
+use flumen_client::connection::{Listener, Seams};
 use flumen_protocol::Uuid;
 use flumen_storage::log_dir::{Identity, LogDirError};
 use flumen_storage::vfs::{RealDisk, Vfs};
@@ -47,6 +47,7 @@ use crate::peer::{
     ControlHandler, ControlRoute, PeerAcceptor, PeerClient, PeerKind, PeerLimits, PeerServices,
     ReplicaRoute,
 };
+use crate::supervision::Tasks;
 
 /// How long a stop waits for connections, which give up by themselves a little earlier.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
@@ -132,7 +133,7 @@ pub struct Broker {
     http_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     connections: mpsc::Receiver<()>,
-    tasks: Vec<TaskHandle>,
+    tasks: Tasks,
 }
 
 impl From<JoinError> for StartError {
@@ -185,14 +186,14 @@ impl Broker {
         let (data_dir, identity, last_shutdown) = opened.ok_or(StartError::Panicked)??;
         let vfs = Arc::clone(data_dir.vfs());
         let (stop, stopping) = watch::channel(false);
-        let mut tasks = Vec::new();
+        let mut tasks = Tasks::new(&seams);
         let services = PeerServices::new(config.node_id);
         let peers = PeerClient::new(config.node_id, seams.clone());
         let reach = peer_listener.as_ref().and_then(|listener| {
             let addr = peer_address(&config, listener.local_addr().ok()?)?;
             Some(QuorumPeers { transport: Arc::new(peers.clone()), addr })
         });
-        let opened = OpenController::open(Arc::clone(&config), vfs, seams.clone(), reach)?;
+        let opened = OpenController::open(Arc::clone(&config), vfs, tasks.seams().clone(), reach)?;
         services.register(PeerKind::Quorum, Arc::clone(opened.service()) as _);
         if let Some(listener) = peer_listener {
             let accepting = PeerAcceptor::new(
@@ -201,23 +202,23 @@ impl Broker {
                 stopping.clone(),
                 PeerLimits::default(),
             );
-            let accepting = Box::pin(accepting.run(listener));
-            tasks.push(seams.spawn.spawn("peer accept", accepting));
+            tasks.start("peer accept", Box::pin(accepting.run(listener)));
         }
-        let controller = opened.start().await?;
+        let controller = unless(tasks.ended(), opened.start()).await??;
         let cluster_id = controller.image().cluster_id().to_owned();
         services.set_cluster(&cluster_id);
         peers.set_cluster(&cluster_id);
         services.register(PeerKind::Control, Arc::new(ControlHandler(controller.clone())));
         services.on_lost({
-            let (controller, peers, seams) = (controller.clone(), peers.clone(), seams.clone());
+            let (controller, peers) = (controller.clone(), peers.clone());
+            let spawn = Arc::clone(&tasks.seams().spawn);
             move |broker_id| {
                 let look = look_after(controller.clone(), peers.clone(), broker_id);
-                drop(seams.spawn.spawn("look after", Box::pin(look)));
+                drop(spawn.spawn("look after", Box::pin(look)));
             }
         });
         let take_over = take_over(config.node_id, controller.clone(), peers.clone());
-        tasks.push(seams.spawn.spawn("take over", Box::pin(take_over)));
+        tasks.start("take over", Box::pin(take_over));
         let control = ControlRoute::new(controller.clone(), peers.clone());
         let identity = confirm_identity(identity, &data_dir, &config, &controller, &seams)?;
         let introduction = Introduction {
@@ -233,7 +234,7 @@ impl Broker {
             &data_dir,
             introduction,
         );
-        let member = Arc::new(unless(controller.failed(), member).await??);
+        let member = Arc::new(unless(either(controller.failed(), tasks.ended()), member).await??);
 
         let partitions = Arc::new(Partitions::default());
         let keeper = Arc::new(Keeper::new(
@@ -245,7 +246,7 @@ impl Broker {
         ));
         keeper.remove_leftovers()?;
         let group_config = Arc::new(config.group.clone());
-        let groups = Arc::new(Groups::new(group_config, seams.clone()));
+        let groups = Arc::new(Groups::new(group_config, tasks.seams().clone()));
         // From before the image is looked at, so that no change after it is missed, however late the
         // task that follows them begins.
         let versions = controller.watch();
@@ -287,7 +288,7 @@ impl Broker {
             Arc::new(route),
             Arc::clone(&ctx.data_dir),
             metrics.replication.clone(),
-            seams.clone(),
+            tasks.seams().clone(),
         ));
         services.register(PeerKind::Forward, Arc::new(ForwardHandler(Arc::clone(&ctx))));
         services.serve_fetches(&ctx);
@@ -309,13 +310,12 @@ impl Broker {
         metrics.register(Box::new(LagCollector::new(&ctx.groups, &ctx.partitions, clock)));
         metrics.register(Box::new(FetchSessionCollector::new(fetch_sessions)));
 
-        let mut start = |name, task| tasks.push(seams.spawn.spawn(name, task));
         let followed = Arc::clone(&fetchers);
-        start(
+        tasks.start(
             "reconcile",
             Box::pin(follow_metadata(versions, Arc::clone(&ctx), Arc::clone(&keeper), followed)),
         );
-        start(
+        tasks.start(
             "in-sync sets",
             Box::pin(run_in_sync(
                 Arc::clone(&ctx.partitions),
@@ -328,16 +328,16 @@ impl Broker {
         );
         let (data_dir, partitions) = (Arc::clone(&ctx.data_dir), Arc::clone(&ctx.partitions));
         let run = Arc::clone(&member).run(data_dir, partitions, keeper.reconciled());
-        start("member", Box::pin(run));
-        unless(cannot_go_on(&ctx), member.in_service()).await?;
+        tasks.start("member", Box::pin(run));
+        unless(either(cannot_go_on(&ctx), tasks.ended()), member.in_service()).await?;
         ctx.catch_up().await;
-        start("accept", Box::pin(accepting.run(acceptor)));
-        start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
-        start("cleaner", Box::pin(Arc::clone(&keeper).run_cleaner()));
-        start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
-        start("high watermarks", Box::pin(Arc::clone(&keeper).run_high_watermarks()));
+        tasks.start("accept", Box::pin(accepting.run(acceptor)));
+        tasks.start("retention", Box::pin(Arc::clone(&keeper).run_retention()));
+        tasks.start("cleaner", Box::pin(Arc::clone(&keeper).run_cleaner()));
+        tasks.start("checkpoints", Box::pin(Arc::clone(&keeper).run_checkpoints()));
+        tasks.start("high watermarks", Box::pin(Arc::clone(&keeper).run_high_watermarks()));
         if let Some(listener) = http {
-            start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
+            tasks.start("http", Box::pin(http::serve(listener, Arc::clone(&ctx), stopping)));
         }
         info!(%addr, node_id = config.node_id, "the broker serves");
         Ok(Self {
@@ -375,15 +375,7 @@ impl Broker {
     /// Waits until the broker cannot go on, and says why: its metadata is lost, its disk has failed, or
     /// one of its tasks has ended. Whoever runs it should stop it then, and not call that a success.
     pub async fn failed(&mut self) -> String {
-        let ended = futures_util::future::select_all(&mut self.tasks);
-        tokio::select! {
-            biased;
-            reason = cannot_go_on(&self.ctx) => reason,
-            (outcome, ..) = ended => match outcome {
-                Ok(()) => "a task of the broker has ended".to_owned(),
-                Err(error) => format!("a task of the broker has failed: {error}"),
-            },
-        }
+        either(cannot_go_on(&self.ctx), self.tasks.ended()).await
     }
 
     /// Stops in order, so that the next start is quick.
@@ -399,9 +391,7 @@ impl Broker {
         if drained.is_err() {
             warn!("connections were cut off with answers outstanding");
         }
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.tasks.stop();
         self.fetchers.stop();
         Arc::clone(&self.keeper).shut_down().await;
         self.ctx.controller.shutdown().await;
@@ -415,9 +405,6 @@ impl Drop for Broker {
         self.services.close();
         // Connections end by themselves once they hear of it.
         self.stop.send_replace(true);
-        for task in &self.tasks {
-            task.abort();
-        }
         self.fetchers.stop();
     }
 }
@@ -435,6 +422,18 @@ async fn cannot_go_on(ctx: &Context) -> String {
         biased;
         reason = ctx.controller.failed() => reason,
         () = disk_failed => "the disk of the logs has failed".to_owned(),
+    }
+}
+
+/// Waits for the first of two reasons to stop; of two at once the first is closer to the cause.
+async fn either(
+    first: impl Future<Output = String>,
+    second: impl Future<Output = String>,
+) -> String {
+    tokio::select! {
+        biased;
+        reason = first => reason,
+        reason = second => reason,
     }
 }
 
@@ -582,7 +581,6 @@ fn follow_groups(groups: &Groups, partitions: &Partitions, image: &MetadataImage
     groups.reconcile(count, led.collect());
 }
 
-/// How much memory requests of all connections may hold: as set, or a quarter of the machine's.
 /// Lowers what would use up the files that the process may open: a log that cannot open its next
 /// segment is as good as one on a broken disk. A partition has one file for each segment, and
 /// connections must leave room for them.
@@ -608,6 +606,7 @@ fn within_descriptors(mut config: BrokerConfig) -> BrokerConfig {
     config
 }
 
+/// How much memory requests of all connections may hold: as set, or a quarter of the machine's.
 fn request_bytes_max(config: &BrokerConfig) -> usize {
     let set = config.limits.queued_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
     set.or_else(|| machine_memory().map(|bytes| bytes / 4)).unwrap_or(REQUEST_BYTES_DEFAULT)

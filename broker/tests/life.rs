@@ -19,6 +19,9 @@ use flumen_storage::log_dir::LogDirError;
 use flumen_storage::vfs::RealDisk;
 use support::{Node, batch, config};
 
+/// Far longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn start_error(config: BrokerConfig) -> StartError {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let started = Broker::start_on(config, Seams::real(), Arc::new(RealDisk));
@@ -156,5 +159,63 @@ fn health_and_metrics_are_served() {
         assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
     }
     assert!(get("/nothing").starts_with("HTTP/1.1 404"));
+    node.stop();
+}
+
+/// Tasks of one name end as soon as they have begun, in a failed assertion or without a word.
+#[derive(Debug)]
+struct Ending {
+    name: &'static str,
+    panics: bool,
+    inner: Arc<dyn Spawn>,
+}
+
+impl Spawn for Ending {
+    fn spawn(&self, name: &'static str, mut future: BoxFuture<'static, ()>) -> TaskHandle {
+        let (is_meant, panics) = (name == self.name, self.panics);
+        let ending = async move {
+            if is_meant {
+                assert!(futures_util::poll!(&mut future).is_pending());
+                assert!(!panics, "planted");
+            } else {
+                future.await;
+            }
+        };
+        self.inner.spawn(name, Box::pin(ending))
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
+        self.inner.blocking(work);
+    }
+}
+
+fn ending(name: &'static str, panics: bool) -> Seams {
+    let real = Seams::real();
+    let spawn = Arc::new(Ending { name, panics, inner: Arc::clone(&real.spawn) });
+    Seams { spawn, ..real }
+}
+
+#[test]
+fn a_start_ends_with_the_task_that_it_waits_for() {
+    for panics in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let started =
+            Broker::start_on(config(dir.path(), &[]), ending("member", panics), Arc::new(RealDisk));
+        let started = runtime.block_on(async { tokio::time::timeout(PATIENCE, started).await });
+        let error = started.expect("it waits for ever").unwrap_err();
+        assert!(matches!(error, StartError::Failed { .. }), "{error}");
+        assert!(error.to_string().contains("\"member\""), "{error}");
+    }
+}
+
+/// Nobody else looks after a coordinator: its groups would wait for ever.
+#[test]
+fn a_broker_without_one_of_its_parts_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = Node::start_on(config(dir.path(), &[]), ending("coordinator", true));
+    node.create_topic("__consumer_offsets", 1, &[]);
+    let reason = node.failed(PATIENCE).expect("nothing is said");
+    assert!(reason.contains("\"coordinator\""), "{reason}");
     node.stop();
 }

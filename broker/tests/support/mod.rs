@@ -105,6 +105,13 @@ impl Node {
         });
     }
 
+    /// Why it cannot go on; `None` if nothing has happened within `patience`.
+    pub(crate) fn failed(&mut self, patience: Duration) -> Option<String> {
+        let broker = self.broker.as_mut().unwrap();
+        let failed = async { tokio::time::timeout(patience, broker.failed()).await };
+        self.runtime.block_on(failed).ok()
+    }
+
     pub(crate) fn stop(mut self) {
         let broker = self.broker.take().unwrap();
         self.runtime.block_on(broker.shutdown());

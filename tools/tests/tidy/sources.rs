@@ -10,6 +10,7 @@ const TOKIO: &[&str] = &[
     "/net/",
     "/http/",
     "broker/src/server.rs",
+    "broker/src/supervision.rs",
     "broker/src/clock.rs",
     "broker/src/api/forward.rs",
     "broker/src/peer/",
