@@ -1,6 +1,6 @@
 //! Both ends of replication at one partition: what a follower does with its log, and what a leader
 //! notes of its followers. The rules are in `follower` and `leader`, the requests in `fetcher` and
-//! `api/fetch.rs`.
+//! `api/replica_fetch.rs`.
 
 use std::future::Future;
 use std::pin::Pin;
