@@ -7,7 +7,6 @@ use flumen_protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use flumen_protocol::{ApiKey, Request};
-use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::cluster::{Broker, Cluster, LeaderHint, Topic, Topics};
@@ -85,12 +84,6 @@ impl Client {
     #[must_use]
     pub fn cluster(&self) -> Arc<Cluster> {
         self.core.metadata.cluster()
-    }
-
-    /// Tells of each change of what is known.
-    #[must_use]
-    pub fn watch_cluster(&self) -> watch::Receiver<Arc<Cluster>> {
-        self.core.metadata.watch()
     }
 
     /// Asks for metadata once, without retries.

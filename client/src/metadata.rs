@@ -60,10 +60,6 @@ impl Metadata {
         Arc::clone(&self.cluster.borrow())
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
-        self.cluster.subscribe()
-    }
-
     /// Replaces the snapshot by what `change` makes of it, if it makes anything.
     pub(crate) fn change(&self, change: impl FnOnce(&Cluster) -> Option<Cluster>) -> bool {
         self.cluster.send_if_modified(|cluster| match change(cluster) {

@@ -165,14 +165,14 @@ impl PartitionLog {
     }
 
     /// Number of segments, the active one included.
-    #[must_use]
-    pub fn segment_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn segment_count(&self) -> usize {
         self.segments.len()
     }
 
     /// Base offset of the segment that is appended to.
-    #[must_use]
-    pub fn active_base_offset(&self) -> i64 {
+    #[cfg(test)]
+    pub(crate) fn active_base_offset(&self) -> i64 {
         self.active().base_offset()
     }
 

@@ -163,8 +163,8 @@ impl BatchBuilder {
     }
 
     /// Bytes of the batch before compression.
-    #[must_use]
-    pub fn uncompressed_size(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn uncompressed_size(&self) -> usize {
         self.buffer.len()
     }
 

@@ -57,15 +57,6 @@ impl PartitionLog {
         i64::from(seed) % limit
     }
 
-    /// Rolls the active segment if `segment.ms` has passed since its first record, appends or not.
-    pub fn roll_if_due(&mut self, now_ms: i64) -> Result<bool, MaintenanceError> {
-        let is_due = self.active().size() > 0 && self.is_due(Some(now_ms), now_ms);
-        if is_due {
-            self.roll(now_ms)?;
-        }
-        Ok(is_due)
-    }
-
     /// Finishes the active segment and begins a new one; nothing happens while it is empty.
     pub fn roll(&mut self, now_ms: i64) -> Result<(), MaintenanceError> {
         if self.is_offline {
