@@ -322,8 +322,7 @@ impl Sender {
                 let pause_until = now + self.pause(&batch);
                 batch.last_error = Some(refused(code, None));
                 if self.is_over(&batch, now) {
-                    let batch = self.shared.accumulator.lock().settled(batch);
-                    return self.fail_timed_out(batch);
+                    return self.give_up(batch);
                 }
                 let refusal = self.shared.accumulator.lock().requeue_refused(batch, pause_until);
                 if refusal == Refusal::Gap {
@@ -399,8 +398,7 @@ impl Sender {
         let pause = if at_once || has_moved { Duration::ZERO } else { self.pause(&batch) };
         batch.last_error = Some(error);
         if self.is_over(&batch, now) {
-            let batch = self.shared.accumulator.lock().settled(batch);
-            self.fail_timed_out(batch);
+            self.give_up(batch);
         } else {
             self.shared.accumulator.lock().requeue(batch, now + pause);
         }
@@ -419,6 +417,12 @@ impl Sender {
         let rng = &*self.shared.client.seams().rng;
         let tries = 1..batch.attempts.min(BACKOFF_TRIES_MAX);
         tries.fold(backoff.next(rng), |_, _| backoff.next(rng))
+    }
+
+    /// Ends a batch that was in flight and has no time left.
+    fn give_up(&self, batch: Batch) {
+        let batch = self.shared.accumulator.lock().settled(batch);
+        self.fail_timed_out(batch);
     }
 
     fn fail_timed_out(&self, batch: Batch) {

@@ -83,6 +83,24 @@ impl Output {
         Ok(())
     }
 
+    /// Prints documents: each by `print`, with an empty line between them, or all of them as JSON.
+    pub(crate) fn documents<T: Serialize>(
+        self,
+        documents: &[T],
+        mut print: impl FnMut(&T) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.style == Style::Json {
+            return Ok(write_json(&mut io::stdout().lock(), &documents)?);
+        }
+        for (index, document) in documents.iter().enumerate() {
+            if index > 0 {
+                println!();
+            }
+            print(document)?;
+        }
+        Ok(())
+    }
+
     /// Prints a document that has several parts for people, and is one value as JSON.
     pub(crate) fn document<T: Serialize>(
         self,

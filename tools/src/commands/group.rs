@@ -145,17 +145,7 @@ async fn describe(admin: &Admin, arguments: &Describe, output: Output) -> anyhow
     for name in &arguments.names {
         details.push(detail(admin, name).await.with_context(|| name.clone())?);
     }
-    if output.is_json() {
-        output.document(&details, &[])?;
-        return Ok(());
-    }
-    for (index, detail) in details.iter().enumerate() {
-        if index > 0 {
-            println!();
-        }
-        print_detail(detail, output)?;
-    }
-    Ok(())
+    output.documents(&details, |detail| print_detail(detail, output))
 }
 
 async fn detail(admin: &Admin, name: &str) -> anyhow::Result<GroupDetail> {

@@ -40,17 +40,7 @@ pub(super) async fn run(admin: &Admin, arguments: &Describe, output: Output) -> 
     for name in &arguments.names {
         details.push(detail(admin, name, arguments.all_configs).await?);
     }
-    if output.is_json() {
-        output.document(&details, &[])?;
-        return Ok(());
-    }
-    for (index, detail) in details.iter().enumerate() {
-        if index > 0 {
-            println!();
-        }
-        print_detail(detail, output)?;
-    }
-    Ok(())
+    output.documents(&details, |detail| print_detail(detail, output))
 }
 
 async fn detail(admin: &Admin, name: &str, all_configs: bool) -> anyhow::Result<TopicDetail> {
