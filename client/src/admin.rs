@@ -31,6 +31,16 @@ use crate::connection::Call;
 use crate::error::Error;
 
 /// The administration of one cluster; made by [`Client::admin`].
+///
+/// # Errors
+/// While nobody who can answer is reached (the controller, a leader, the coordinator of a group),
+/// methods try again for as long as the client's `api_timeout`, and then give [`Error::TimedOut`]
+/// with the last failure. What is refused is [`Error::Broker`] with the reason. Methods that take several
+/// things give an error of their own for each; the outer one means that nothing is known of any.
+///
+/// # Cancel safety
+/// A method that only asks may be dropped at any time. One that changes something may have changed it
+/// already when it is dropped, or when it ends with an error of the connection: ask, or do it again.
 #[derive(Debug, Clone)]
 pub struct Admin {
     client: Client,

@@ -87,11 +87,21 @@ impl Client {
     }
 
     /// Asks for metadata once, without retries.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] if no broker answers, [`Error::Broker`] if one refuses. That a topic does
+    /// not exist is none: the cluster that is given lacks it.
     pub async fn refresh(&self, topics: Topics) -> Result<Arc<Cluster>, Error> {
         self.core.metadata.ask(topics, self.core.config.allow_auto_create_topics).await
     }
 
     /// Asks for the metadata of a topic, and has it created if the broker does that.
+    ///
+    /// # Errors
+    /// As [`refresh`](Self::refresh).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the topic may or may not be created.
     pub async fn refresh_or_create(&self, topic: &str) -> Result<Arc<Cluster>, Error> {
         self.core.metadata.ask(Topics::Named(vec![topic.to_owned()]), true).await
     }
@@ -150,11 +160,17 @@ impl Client {
     }
 
     /// The shared connection to a broker, for requests that are answered at once.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBroker`] if metadata does not name it.
     pub fn connection_to(&self, broker_id: i32) -> Result<Connection, Error> {
         self.core.connections.to(broker_id, &self.cluster())
     }
 
     /// The shared connection to some broker, another one for each number.
+    ///
+    /// # Errors
+    /// [`Error::UnknownBroker`] if no broker is known.
     pub fn connection_to_any(&self, number: u64) -> Result<Connection, Error> {
         let cluster = self.cluster();
         let count = cluster.brokers().count() as u64;
@@ -182,6 +198,10 @@ impl Client {
     }
 
     /// Asks any broker, another one after each failure to reach one.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if none was reached within `api_timeout`. What the answer says is for the
+    /// caller to judge.
     pub async fn ask_any<R: Request + Sync>(&self, request: &R) -> Result<R::Response, Error> {
         self.ask_any_with(|_version| request).await
     }
@@ -207,6 +227,14 @@ impl Client {
     }
 
     /// Asks one broker, with retries while it cannot be reached.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] if it was not reached within `api_timeout`. What the answer says is for the
+    /// caller to judge.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the broker may or may not have done what it was asked, and after a
+    /// connection that broke it may have done it twice.
     pub async fn ask_broker<R: Request + Sync>(
         &self,
         broker_id: i32,
@@ -228,6 +256,13 @@ impl Client {
     }
 
     /// Asks the controller, or any broker where none is known. Without retries.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not answer in time. What the answer says, that another broker is
+    /// the controller included, is for the caller to judge.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the controller may or may not have done what it was asked.
     pub async fn ask_controller<R: Request + Sync>(
         &self,
         request: &R,
@@ -241,6 +276,9 @@ impl Client {
     }
 
     /// Finds the broker that coordinates a group, without retries.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] with `COORDINATOR_NOT_AVAILABLE` while there is none; no broker can be reached.
     pub async fn find_coordinator(&self, group: &str) -> Result<i32, Error> {
         let connection = self.connection_to_any(self.seams().rng.next_u64())?;
         let question = |version| match version {

@@ -129,6 +129,11 @@ impl Consumer {
     /// its partitions and leaves the group.
     ///
     /// All records that were given count as processed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the consumer leaves its group in the background, as one that is
+    /// dropped does. A program that ends right away may not come to that, and the group then waits for
+    /// the session of the member to end.
     pub async fn close(self) {
         self.confirm();
         self.handle.shared.close();

@@ -137,17 +137,26 @@ impl ConsumerHandle {
     }
 
     /// Goes on reading all assigned partitions at the first record there is.
+    ///
+    /// # Errors
+    /// As [`seek_to`](Self::seek_to).
     pub async fn seek_to_beginning(&self) -> Result<(), Error> {
         self.seek_to(self.assignment(), OffsetSpec::Earliest).await
     }
 
     /// Goes on reading all assigned partitions with what is written from now on.
+    ///
+    /// # Errors
+    /// As [`seek_to`](Self::seek_to).
     pub async fn seek_to_end(&self) -> Result<(), Error> {
         self.seek_to(self.assignment(), OffsetSpec::Latest).await
     }
 
     /// Goes on reading all assigned partitions at the first record of that time or later, at the
     /// end where there is none. The time is in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`seek_to`](Self::seek_to).
     pub async fn seek_to_time(&self, timestamp: i64) -> Result<(), Error> {
         self.seek_to(self.assignment(), OffsetSpec::Timestamp(timestamp)).await
     }
@@ -157,6 +166,10 @@ impl ConsumerHandle {
     /// # Errors
     /// A place could not be looked up, or a partition is not assigned; the others are sought all
     /// the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, reading goes on where it was: nothing is sought before all places are
+    /// known.
     pub async fn seek_to(
         &self,
         partitions: impl IntoIterator<Item = TopicPartition>,
@@ -236,6 +249,12 @@ impl ConsumerHandle {
     }
 
     /// Commits these offsets, each being that of the next record to read.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the offsets may or may not be committed.
     pub async fn commit_offsets(
         &self,
         offsets: &BTreeMap<TopicPartition, OffsetToCommit>,
@@ -253,6 +272,9 @@ impl ConsumerHandle {
     }
 
     /// The offsets the group committed for these partitions; those without one are left out.
+    ///
+    /// # Errors
+    /// The coordinator of the group cannot be asked, or refuses.
     pub async fn committed(
         &self,
         partitions: &[TopicPartition],

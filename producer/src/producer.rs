@@ -164,6 +164,10 @@ impl Producer {
     /// For many records [`send_all`](Self::send_all), or [`enqueue`](Self::enqueue) and waiting
     /// later, is faster by far: this waits for each one.
     ///
+    /// # Errors
+    /// It was not taken, as [`enqueue`](Self::enqueue) says, or not delivered;
+    /// [`Error::possibly_written`] says whether it may be in the topic all the same.
+    ///
     /// # Cancel safety
     /// Dropped before it is ready, the record may or may not be delivered.
     pub async fn send(&self, record: Record) -> Result<Delivered, Error> {
@@ -174,6 +178,10 @@ impl Producer {
     ///
     /// The results stand in the order of the records. After a record that could not be taken the
     /// rest is not tried.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, what was taken is delivered in the background or fails, and nobody
+    /// is told which; the rest is not tried.
     pub async fn send_all(
         &self,
         records: impl IntoIterator<Item = Record>,
@@ -222,6 +230,10 @@ impl Producer {
     ///
     /// # Errors
     /// Something was left undelivered.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the producer ends at once, and what is not delivered fails with
+    /// [`Error::Closed`].
     pub async fn close(self, timeout: Duration) -> Result<(), Error> {
         let flushed = tokio::time::timeout(timeout, self.flush()).await;
         self.shared.close();
