@@ -7,6 +7,9 @@ mod support;
 use std::time::Duration;
 
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource,
+};
 use flumen_protocol::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -30,6 +33,18 @@ fn alter(client: &mut Client, resource: (i8, &str), name: &str, value: Option<&s
         IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let response = client.call(1, &request);
     assert_eq!(response.responses[0].error_code, 0, "{response:?}");
+}
+
+/// The value that a setting is said to have.
+fn described(client: &mut Client, resource: (i8, &str), name: &str) -> String {
+    let resource = DescribeConfigsResource {
+        resource_type: resource.0,
+        resource_name: resource.1.to_owned(),
+        configuration_keys: Some(vec![name.to_owned()]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let mut response = client.call(4, &request);
+    response.results.remove(0).configs.remove(0).value.unwrap()
 }
 
 /// Produces a kilobyte until the answer is `expected`: the logs follow the metadata soon.
@@ -80,8 +95,12 @@ fn a_running_cleaner_takes_other_settings() {
     for (name, value) in
         [("log.cleaner.backoff.ms", "15001"), ("log.cleaner.dedupe.buffer.size", "134217729")]
     {
+        let before = described(&mut client, BROKER, name);
+        assert_ne!(before, value);
         alter(&mut client, BROKER, name, Some(value));
+        assert_eq!(described(&mut client, BROKER, name), value);
         alter(&mut client, BROKER, name, None);
+        assert_eq!(described(&mut client, BROKER, name), before);
     }
     node.stop();
 }

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use flumen_client::admin::{Isolation, NewTopic, OffsetSpec};
@@ -11,7 +12,8 @@ use flumen_client::{Client, TopicPartition};
 use flumen_producer::{Producer, ProducerConfig, Record};
 use support::Node;
 
-const COUNT: i64 = 20_000;
+/// Records before, between and after the restarts.
+const COUNT: usize = 6_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_reordered() {
@@ -23,15 +25,36 @@ async fn nothing_is_lost_doubled_or_reordered() {
         ProducerConfig { batch_size: 2000, linger: Duration::ZERO, ..ProducerConfig::default() };
     let producer = Producer::new(&client, config).unwrap();
 
-    let mut deliveries = Vec::new();
-    for number in 0..COUNT {
-        let record = Record::new("restart", number.to_string());
-        deliveries.push(producer.enqueue(record).await.unwrap());
-        if number == COUNT / 4 || number == COUNT / 2 {
-            node.restart().await;
+    let deliveries = RefCell::new(Vec::new());
+    let enqueue = async || {
+        let record = Record::new("restart", deliveries.borrow().len().to_string());
+        let delivery = producer.enqueue(record).await.unwrap();
+        deliveries.borrow_mut().push(delivery);
+    };
+    for _ in 0..2 {
+        for _ in 0..COUNT {
+            enqueue().await;
         }
+        // While the broker goes and comes as well, so that it leaves some of them unanswered.
+        let is_back = Cell::new(false);
+        let restart = async {
+            node.restart().await;
+            is_back.set(true);
+        };
+        let meanwhile = async {
+            while !is_back.get() {
+                enqueue().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::join!(restart, meanwhile);
     }
-    for (number, delivery) in (0..COUNT).zip(deliveries) {
+    for _ in 0..COUNT {
+        enqueue().await;
+    }
+    let deliveries = deliveries.into_inner();
+    let count = i64::try_from(deliveries.len()).unwrap();
+    for (number, delivery) in (0..count).zip(deliveries) {
         // No offset means that the broker knew the batch from an earlier try.
         let offset = delivery.await.unwrap().offset;
         assert_eq!(offset.unwrap_or(number), number);
@@ -40,6 +63,6 @@ async fn nothing_is_lost_doubled_or_reordered() {
     let partition = TopicPartition::new("restart", 0);
     let places = [(partition.clone(), OffsetSpec::Latest)].into_iter().collect();
     let mut ends = client.admin().list_offsets(places, Isolation::default()).await;
-    assert_eq!(ends.remove(&partition).unwrap().unwrap().offset, Some(COUNT));
+    assert_eq!(ends.remove(&partition).unwrap().unwrap().offset, Some(count));
     node.stop().await;
 }

@@ -59,7 +59,6 @@ async fn story() {
     let delivered = load.stop().await;
     take(&client, &mut committed).await;
     check(&delivered, &read_all(&client).await);
-    assert!(delivered.len() as u64 > KILLS * ACKNOWLEDGED_BETWEEN);
     assert_eq!(broker.stop(), Some(0));
 }
 

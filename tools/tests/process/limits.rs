@@ -23,6 +23,7 @@ use flumen_protocol::messages::produce::{PartitionProduceData, ProduceRequest, T
 use flumen_protocol::records::compression::Compression;
 use flumen_protocol::records::{BatchBuilder, BatchOptions};
 use flumen_protocol::{ErrorCode, Records};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::broker_process::BrokerProcess;
 use crate::stranger::{Stranger, frame};
@@ -66,6 +67,16 @@ fn known(broker: &BrokerProcess) -> Stranger {
     stranger
 }
 
+/// Lets this process and those it starts open so many files (`ulimit -n`), if the system permits it.
+fn allow_files(count: u64) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < count) {
+        let raised =
+            Rlimit { current: Some(limit.maximum.map_or(count, |most| most.min(count))), ..limit };
+        setrlimit(Resource::Nofile, raised).unwrap();
+    }
+}
+
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let began = now();
     while !is_so() {
@@ -80,10 +91,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// The address of the http listener.
+fn http(broker: &BrokerProcess) -> &str {
+    broker.ready_line.split("http://").nth(1).unwrap().split(';').next().unwrap()
+}
+
 /// A value on `/metrics`; 0 before there is one.
 fn metric(broker: &BrokerProcess, name: &str) -> u64 {
-    let address = broker.ready_line.split("http://").nth(1).unwrap().split(';').next().unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(http(broker)).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
@@ -111,9 +126,10 @@ fn connections_are_limited_in_all_and_per_address() {
     });
 }
 
-/// With the default, for which the broker needs 4,000 files (`ulimit -n`).
+/// With the default, for which the broker needs 4,000 files, and this process a thousand.
 #[test]
 fn a_thousand_connections_of_one_address_are_served_and_no_more() {
+    allow_files(4_000);
     let (_data, broker) = start(&[]);
     let mut visitors = Vec::new();
     visitors.extend((0..1_000).map_while(|_| visitor(&broker, 7, 1)));
@@ -122,6 +138,25 @@ fn a_thousand_connections_of_one_address_are_served_and_no_more() {
     assert!(visitor(&broker, 7, 2).is_some(), "the first from another");
     visitors.pop();
     wait_until("a place is free again", || visitor(&broker, 7, 1).is_some());
+}
+
+/// Connections to the http listener take files as well, and the logs need those.
+#[test]
+fn connections_for_http_are_limited() {
+    let (_data, broker) = start(&[]);
+    let connect = || {
+        let mut stream = TcpStream::connect(http(&broker)).unwrap();
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).ok()?;
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        Some(stream)
+    };
+    let mut visitors: Vec<TcpStream> = (0..100).map_while(|_| connect()).collect();
+    assert_eq!(visitors.len(), 100);
+    assert!(connect().is_none(), "101 at once");
+    visitors.pop();
+    wait_until("a place is free again", || connect().is_some());
 }
 
 #[test]
@@ -228,7 +263,7 @@ fn slow_readers_cost_what_all_answers_may_and_are_closed_when_others_need_it() {
     wait_until("slow readers are closed", || {
         closed(&broker, "slow_reader") + closed(&broker, "no_memory") >= 50
     });
-    let grown = broker.peak_resident_bytes() - before;
+    let grown = broker.peak_resident_bytes().saturating_sub(before);
     assert!(grown < 120 * MEBIBYTE, "{} MiB for 32 MiB of answers", grown / MEBIBYTE);
     assert!(client.is_well());
     let latency = client.stop();
@@ -307,8 +342,11 @@ fn who_asks_for_everything_gets_it_within_bounds() {
         let answer = stranger.ask(12, &fetch(&names[..500], 0)).unwrap();
         answer.session_id != 0
     });
-    assert_eq!(sessions.count(), 1_000, "1,000 sessions, of 500 partitions each on average");
-    let for_sessions = broker.resident_bytes() - before;
+    // On a slow machine the first ones are old by then, and make room.
+    assert!(sessions.count() >= 1_000);
+    let kept = metric(&broker, "flumen_fetch_sessions");
+    assert_eq!(kept, 1_000, "1,000 sessions, of 500 partitions each on average");
+    let for_sessions = broker.resident_bytes().saturating_sub(before);
     assert!(for_sessions < 300 * MEBIBYTE, "{} MiB", for_sessions / MEBIBYTE);
 
     let before = broker.resident_bytes();
