@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use flumen_broker::controller::QUORUM_LOG_FILTER;
 use flumen_sim::{invariants, scenario};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -116,7 +117,7 @@ impl FormatTime for VirtualTime {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.log {
-        let filter = "debug,openraft=warn,openraft::core::heartbeat=error";
+        let filter = format!("debug,{QUORUM_LOG_FILTER}");
         tracing_subscriber::fmt().with_timer(VirtualTime).with_env_filter(filter).init();
     }
     let began = Instant::now();
