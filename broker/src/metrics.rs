@@ -59,6 +59,8 @@ pub struct Metrics {
 pub(crate) struct ReplicationCounters {
     bytes_out: Counter,
     bytes_in: Counter,
+    throttled_out: Counter,
+    throttled_in: Counter,
     shrinks: Counter,
     expansions: Counter,
     fetch_failures: Counter,
@@ -69,6 +71,16 @@ impl ReplicationCounters {
         let counters = [
             ("replication_bytes_out", "Bytes of records sent to followers", &self.bytes_out),
             ("replication_bytes_in", "Bytes of records copied from leaders", &self.bytes_in),
+            (
+                "replication_throttled_bytes_out",
+                "Bytes of records sent to followers at the throttled rate",
+                &self.throttled_out,
+            ),
+            (
+                "replication_throttled_bytes_in",
+                "Bytes of records copied from leaders at the throttled rate",
+                &self.throttled_in,
+            ),
             ("in_sync_shrinks", "In-sync sets led here that lost a member", &self.shrinks),
             ("in_sync_expansions", "In-sync sets led here that won a member", &self.expansions),
             (
@@ -88,6 +100,14 @@ impl ReplicationCounters {
 
     pub(crate) fn on_copied(&self, size: usize) {
         self.bytes_in.inc_by(count(size));
+    }
+
+    pub(crate) fn on_throttled_sent(&self, size: usize) {
+        self.throttled_out.inc_by(count(size));
+    }
+
+    pub(crate) fn on_throttled_copied(&self, size: usize) {
+        self.throttled_in.inc_by(count(size));
     }
 
     pub(crate) fn on_shrink(&self) {

@@ -49,6 +49,7 @@ pub(crate) fn start(
         until: call.received + max_wait,
         bytes_max: usize::try_from(bytes_max).unwrap_or(0),
         seen: Vec::new(),
+        held_until: None,
     };
     fetch.look();
     if fetch.is_due() && fetch.is_resident() {
@@ -76,6 +77,10 @@ struct Seen {
     diverging: Option<EpochEndOffset>,
     /// The follower has everything that was there.
     is_all: bool,
+    /// It is copied at a rate.
+    is_throttled: bool,
+    /// And for that reason not now.
+    is_held: bool,
 }
 
 impl Seen {
@@ -126,11 +131,13 @@ struct ReplicaFetch {
     bytes_max: usize,
     /// What there is to tell.
     seen: Vec<Seen>,
+    /// When there will be more of it, if some is held back.
+    held_until: Option<Duration>,
 }
 
 impl ReplicaFetch {
     fn look(&mut self) {
-        self.seen = self.session.look(&self.ctx, self.bytes_max);
+        (self.seen, self.held_until) = self.session.look(&self.ctx, self.bytes_max);
     }
 
     fn is_due(&self) -> bool {
@@ -141,11 +148,17 @@ impl ReplicaFetch {
         let session = Arc::clone(&self.session);
         let watch = session.watch();
         while !self.is_due() && !watch.is_over() {
-            let time = self.until.saturating_sub(self.ctx.seams.clock.monotonic());
+            let end = self.held_until.map_or(self.until, |held| held.min(self.until));
+            let time = end.saturating_sub(self.ctx.seams.clock.monotonic());
             if self.seen.is_empty()
                 && within(time, wait_until(|cx| watch.has_news(cx))).await.is_none()
             {
-                return;
+                if end == self.until {
+                    return;
+                }
+                // What was held back may be sent.
+                self.look();
+                continue;
             }
             let is_due = wait_until(|cx| watch.is_due(cx));
             let is_late = within(HIGH_WATERMARK_DELAY, is_due).await.is_none();
@@ -178,6 +191,10 @@ impl ReplicaFetch {
         let mut response =
             FetchResponse { session_id: self.session.id(), ..FetchResponse::default() };
         self.ctx.metrics.replication.on_sent(self.seen.iter().map(Seen::size).sum());
+        let throttled = self.seen.iter().filter(|seen| seen.is_throttled).map(Seen::size).sum();
+        let now = self.ctx.seams.clock.monotonic();
+        self.ctx.partitions.throttles().leader.on_copied(throttled, now);
+        self.ctx.metrics.replication.on_throttled_sent(throttled);
         for (topic_id, data) in self.session.tell(self.seen) {
             if data.error_code != 0 {
                 let error = ErrorCode::from_code(data.error_code);

@@ -41,11 +41,14 @@ pub use listener::{Endpoint, ListenerConfig, NamedListener};
 pub use log::{CleanerConfig, LogDefaults};
 pub use page::settings_page;
 pub use promises::Promises;
-pub use replication::{LeaderBalance, ReplicationConfig, Voter};
+pub use replication::{LeaderBalance, ReplicationConfig, ThrottleRates, Voter};
 pub use settings::{Layer, Settings};
 pub use source::ConfigSources;
 pub use table::{definitions, find};
-pub use topic::{CompressionType, Durability, TimestampType, TopicConfig, inherited_topic_value};
+pub use topic::{
+    CompressionType, Durability, ThrottledReplicas, TimestampType, TopicConfig,
+    inherited_topic_value,
+};
 pub use validator::Valid;
 
 /// The whole configuration of one broker, checked.

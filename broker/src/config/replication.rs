@@ -94,6 +94,24 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     )
     .valid(Valid::AtLeast(100)),
     Definition::broker(
+        "leader.replication.throttled.rate",
+        Kind::Long,
+        "9223372036854775807",
+        "Bytes per second that this broker sends of the replicas that are named by \
+         `leader.replication.throttled.replicas` of topics and are not in sync.",
+    )
+    .valid(Valid::AtLeast(0))
+    .dynamic(),
+    Definition::broker(
+        "follower.replication.throttled.rate",
+        Kind::Long,
+        "9223372036854775807",
+        "Bytes per second that this broker fetches of its replicas that are named by \
+         `follower.replication.throttled.replicas` of topics and are not in sync.",
+    )
+    .valid(Valid::AtLeast(0))
+    .dynamic(),
+    Definition::broker(
         "replica.selector.class",
         Kind::String,
         RACK_AWARE,
@@ -131,6 +149,26 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     )
     .valid(Valid::Between(0, 100)),
 ];
+
+/// How fast replicas that are not in sync are copied where a topic says so, in bytes per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThrottleRates {
+    /// To all followers together.
+    pub leader: u64,
+    /// From all leaders together.
+    pub follower: u64,
+}
+
+impl ThrottleRates {
+    /// The rates that hold now.
+    #[must_use]
+    pub fn resolve(settings: &Settings) -> Self {
+        Self {
+            leader: settings.number("leader.replication.throttled.rate"),
+            follower: settings.number("follower.replication.throttled.rate"),
+        }
+    }
+}
 
 /// A broker that votes on metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]

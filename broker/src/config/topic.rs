@@ -4,6 +4,7 @@
 //! corresponding name, so that changing the broker changes every topic that did not choose.
 
 mod definitions;
+mod throttled_replicas;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use super::settings::{Settings, parsed};
 use super::table;
 
 pub(super) use definitions::DEFINITIONS;
+pub use throttled_replicas::ThrottledReplicas;
 
 /// When `acks=all` counts a record as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +98,10 @@ pub struct TopicConfig {
     pub min_compaction_lag_ms: i64,
     /// Age at which compaction is due whatever the ratio.
     pub max_compaction_lag_ms: i64,
+    /// Replicas that leaders do not send faster than the throttled rate.
+    pub leader_throttled_replicas: ThrottledReplicas,
+    /// Replicas that followers do not fetch faster than the throttled rate.
+    pub follower_throttled_replicas: ThrottledReplicas,
     /// How long a partition remembers an idle producer; a broker setting.
     pub producer_id_expiration_ms: i64,
 }
@@ -145,6 +151,12 @@ impl TopicConfig {
             delete_retention_ms: values.number("delete.retention.ms"),
             min_compaction_lag_ms: values.number("min.compaction.lag.ms"),
             max_compaction_lag_ms: values.number("max.compaction.lag.ms"),
+            leader_throttled_replicas: ThrottledReplicas::parse(
+                &values.text("leader.replication.throttled.replicas"),
+            ),
+            follower_throttled_replicas: ThrottledReplicas::parse(
+                &values.text("follower.replication.throttled.replicas"),
+            ),
             producer_id_expiration_ms: settings.number("producer.id.expiration.ms"),
         }
     }

@@ -71,8 +71,9 @@ impl FetchPlan {
         Self { slots, due, waiting: BTreeSet::new(), session: (0, 0) }
     }
 
-    /// What to do now. A fetch is taken for sent.
-    pub(super) fn next(&mut self, now: Duration) -> Round {
+    /// What to do now. A fetch is taken for sent. Throttled copies are not asked for before
+    /// `held_until`.
+    pub(super) fn next(&mut self, now: Duration, held_until: Option<Duration>) -> Round {
         let later = self.waiting.split_off(&(now + Duration::from_nanos(1), (Uuid::ZERO, 0)));
         let over = std::mem::replace(&mut self.waiting, later);
         self.due.extend(over.into_iter().map(|(_, key)| key));
@@ -80,7 +81,13 @@ impl FetchPlan {
         for key in std::mem::take(&mut self.due) {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             let position = match slot.partition.next(now) {
-                Next::Fetch(position) => Some(position),
+                Next::Fetch(position) => match held_until {
+                    Some(until) if slot.partition.is_throttled() => {
+                        self.waiting.insert((until, key));
+                        None
+                    }
+                    _ => Some(position),
+                },
                 Next::Rest => None,
                 Next::Wait(until) => {
                     self.waiting.insert((until, key));
@@ -113,9 +120,14 @@ impl FetchPlan {
         }
         if self.slots.values().all(|slot| slot.sent.is_none()) {
             self.session = (0, 0);
-            return self.waiting.first().map_or(Round::Rest, |(until, _)| Round::Wait(*until));
+            return self.waits_until().map_or(Round::Rest, Round::Wait);
         }
         Round::Fetch(self.request(changed, &forgotten))
+    }
+
+    /// When those who are to wait need no longer do so.
+    pub(super) fn waits_until(&self) -> Option<Duration> {
+        self.waiting.first().map(|(until, _)| *until)
     }
 
     /// Takes an answer apart; `None` if the leader does not know the session, which begins anew.

@@ -20,6 +20,7 @@ use tracing::{debug, error, warn};
 use super::fetch_plan::{FetchPlan, Received, Round};
 use super::replica::Cut;
 use super::runtime::blocking;
+use super::throttle::Throttles;
 use super::{DataDir, Partition, Partitions};
 use crate::clock::within;
 use crate::metrics::ReplicationCounters;
@@ -144,7 +145,9 @@ impl Fetchers {
             is_needed
         });
         for (leader, followed) in followed {
-            let fetcher = by_leader.entry(leader).or_insert_with(|| self.start(leader));
+            let fetcher = by_leader
+                .entry(leader)
+                .or_insert_with(|| self.start(leader, Arc::clone(partitions.throttles())));
             fetcher.inbox.assign(followed);
         }
     }
@@ -156,12 +159,13 @@ impl Fetchers {
         }
     }
 
-    fn start(&self, leader: i32) -> Fetcher {
+    fn start(&self, leader: i32, throttles: Arc<Throttles>) -> Fetcher {
         let inbox = Arc::new(Inbox::default());
         let rounds = Rounds {
             leader,
             inbox: Arc::clone(&inbox),
             shared: Arc::clone(&self.shared),
+            throttles,
             plan: FetchPlan::new(Vec::new()),
             lane: 0,
             retry_after: RETRY_MIN,
@@ -182,6 +186,7 @@ struct Rounds {
     leader: i32,
     inbox: Arc<Inbox>,
     shared: Arc<Shared>,
+    throttles: Arc<Throttles>,
     plan: FetchPlan,
     lane: u8,
     retry_after: Duration,
@@ -198,23 +203,26 @@ impl Rounds {
                 self.lane ^= 1;
             }
             let now = self.shared.seams.clock.monotonic();
-            match self.plan.next(now) {
+            match self.plan.next(now, self.throttles.follower.held_until(now)) {
                 Round::Rest => self.inbox.has_changed.notified().await,
                 Round::Wait(until) => {
                     within(until.saturating_sub(now), self.inbox.has_changed.notified()).await;
                 }
                 Round::Sync(partitions) => sync(&partitions).await,
-                Round::Fetch(request) => self.fetch(request).await,
+                Round::Fetch(request) => self.fetch(request, now).await,
             }
         }
     }
 
-    async fn fetch(&mut self, request: FetchRequest) {
+    async fn fetch(&mut self, request: FetchRequest, now: Duration) {
         let Shared { node_id, broker_epoch, transport, .. } = &*self.shared;
         let mut request = request;
         request.replica_state.replica_id = *node_id;
         request.replica_state.replica_epoch = *broker_epoch;
-        request.max_wait_ms = i32::try_from(WAIT_MAX.as_millis()).expect("half a second");
+        // Not for longer than others have to wait until they are asked for.
+        let wait = self.plan.waits_until().map_or(WAIT_MAX, |until| until.saturating_sub(now));
+        let wait_ms = wait.min(WAIT_MAX).as_micros().div_ceil(1000);
+        request.max_wait_ms = i32::try_from(wait_ms).expect("half a second");
         let answered = transport.fetch(self.leader, self.lane, request, WAIT_MAX + ANSWER_TIME_MAX);
         let response = tokio::select! {
             biased;
@@ -245,8 +253,12 @@ impl Rounds {
     async fn take_in(&self, received: Vec<Received>) {
         let now_ms = self.shared.seams.clock.wall_ms();
         let (mut appended, mut cuts) = (Vec::new(), Vec::new());
+        let mut throttled = 0;
         for Received { partition, asked, answer, records } in received {
             let (size, has_records) = (records.len(), !records.is_empty());
+            if partition.is_throttled() {
+                throttled += size;
+            }
             match partition.on_fetched(&asked, answer, records, now_ms) {
                 Ok(None) if has_records => {
                     self.shared.counters.on_copied(size);
@@ -260,6 +272,8 @@ impl Rounds {
                 }
             }
         }
+        self.throttles.follower.on_copied(throttled, self.shared.seams.clock.monotonic());
+        self.shared.counters.on_throttled_copied(throttled);
         if !cuts.is_empty() {
             self.cut(cuts, now_ms).await;
         }

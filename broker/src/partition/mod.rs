@@ -35,6 +35,7 @@ mod replica_watch;
 mod role;
 pub(crate) mod runtime;
 mod settings;
+mod throttle;
 mod waiters;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use flumen_storage::{
 use parking_lot::Mutex;
 
 use self::role::Role;
+use self::throttle::Throttled;
 use self::waiters::{FetchWatch, Waiters};
 use crate::config::Durability;
 
@@ -141,6 +143,7 @@ pub struct Partition {
     state: AtomicU8,
     /// Whether consumers have read from this replica since it follows its leader.
     is_read_from: AtomicBool,
+    throttled: Throttled,
     waiters: Waiters,
     data_dir: Arc<DataDir>,
     syncs: Registration,
@@ -167,6 +170,7 @@ impl Partition {
             role: Mutex::new(Role::none(high_watermark)),
             state: AtomicU8::new(FOLLOWING),
             is_read_from: AtomicBool::new(false),
+            throttled: Throttled::default(),
             waiters: Waiters::default(),
             syncs: data_dir.group_commit().register(),
             data_dir,

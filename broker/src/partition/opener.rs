@@ -119,6 +119,7 @@ impl Opener {
         let data_dir = Arc::clone(&self.data_dir);
         let opened =
             Arc::new(Partition::new(identity, self.node_id, high_watermark, log, data_dir));
+        opened.set_throttled(config, placed);
         if let Some(part) = part(image, placed, self.node_id, config) {
             opened.take_part(part, log_config);
         }

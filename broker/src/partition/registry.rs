@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use flumen_protocol::Uuid;
 
+use super::throttle::Throttles;
 use super::{LookupError, Partition};
 use crate::config::Settings;
 use crate::controller::{LostReplica, MetadataImage, TopicImage};
@@ -93,6 +94,7 @@ impl Snapshot {
 #[derive(Debug, Default)]
 pub struct Partitions {
     snapshot: ArcSwap<Snapshot>,
+    throttles: Arc<Throttles>,
 }
 
 impl Partitions {
@@ -188,6 +190,11 @@ impl Partitions {
             partition.is_some_and(|partition| partition.is_one_of_several(broker_id))
         };
         offline.filter(counts).collect()
+    }
+
+    /// How fast replicas are copied.
+    pub(crate) fn throttles(&self) -> &Arc<Throttles> {
+        &self.throttles
     }
 
     /// The version of the metadata that the partitions are in line with.

@@ -21,7 +21,7 @@ use super::reconcile::{Change, changes, current, part};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
-use crate::config::{BrokerConfig, CleanerConfig, Settings, TopicConfig};
+use crate::config::{BrokerConfig, CleanerConfig, Settings, ThrottleRates, TopicConfig};
 use crate::controller::{MetadataImage, TopicImage};
 
 /// Threads that open logs at once.
@@ -110,6 +110,8 @@ impl Keeper {
         let mut openings = Vec::new();
         let mut deleted = Vec::new();
         let settings = Arc::new(image.settings(&self.config));
+        let now = self.seams.clock.monotonic();
+        self.partitions.throttles().set(ThrottleRates::resolve(&settings), now);
         for change in changes(&next, image, &settings) {
             match change {
                 Change::Delete(id) => deleted.extend(self.delete(&mut next, id).await),
@@ -160,6 +162,7 @@ impl Keeper {
             let part = part(image, partition, self.config.node_id, &config);
             partitions.push(match (current(next, image.id, place), part) {
                 (Some(Hosted::Here(here)), Some(part)) => {
+                    here.set_throttled(&config, partition);
                     here.take_part(part, Arc::clone(&log_config));
                     Hosted::Here(here)
                 }

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use flumen_planted::{Bug, is_planted};
 use flumen_protocol::messages::fetch::{FetchPartition, FetchRequest, PartitionData};
@@ -104,6 +105,16 @@ struct State {
     first: Place,
 }
 
+/// What an answer still has room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes_left: usize,
+    /// Of those, for replicas that are throttled.
+    copies_left: usize,
+    /// There is nothing in it yet: one batch comes whatever its size.
+    is_first: bool,
+}
+
 /// A partition of a session.
 #[derive(Debug)]
 struct Entry {
@@ -149,8 +160,16 @@ impl Session {
         Ok(())
     }
 
-    /// Looks at whatever may have something to tell; gives those that have.
-    pub(super) fn look(&self, ctx: &Context, bytes_max: usize) -> Vec<Seen> {
+    /// Looks at whatever may have something to tell; gives those that have, and when more of them
+    /// will, if some are held back.
+    pub(super) fn look(&self, ctx: &Context, bytes_max: usize) -> (Vec<Seen>, Option<Duration>) {
+        let throttle = &ctx.partitions.throttles().leader;
+        let held_until = throttle.held_until(ctx.seams.clock.monotonic());
+        let mut copies_left = match held_until {
+            Some(_) => 0,
+            None => throttle.bytes_at_once(),
+        };
+        let mut is_held = false;
         let mut state = self.state.lock();
         state.open.append(&mut self.watch.take());
         let State { entries, open, first, .. } = &mut *state;
@@ -165,18 +184,24 @@ impl Session {
             if bytes_left == 0 && !is_full {
                 (*first, is_full) = (place, true);
             }
-            let seen = entry.look(self, place, ctx, bytes_left, is_first);
+            let room = Room { bytes_left, copies_left, is_first };
+            let seen = entry.look(self, place, ctx, room);
             is_first &= seen.size() == 0;
             bytes_left = bytes_left.saturating_sub(seen.size());
-            if seen.is_open() || entry.must_tell(&seen) {
+            if seen.is_throttled {
+                copies_left = copies_left.saturating_sub(seen.size());
+            }
+            is_held |= seen.is_held;
+            let is_told = seen.is_due() || entry.must_tell(&seen);
+            if is_told || (seen.is_open() && !seen.is_held) {
                 all.push(seen);
-            } else {
+            } else if !seen.is_held {
                 open.remove(&place);
             }
         }
         // The answer names a topic once for all of its neighbours.
         all.sort_by_key(|seen| (seen.topic_id, seen.index));
-        all
+        (all, held_until.filter(|_| is_held))
     }
 
     /// Makes the answer of what was seen, and notes that the follower knows it then.
@@ -234,14 +259,7 @@ impl State {
 }
 
 impl Entry {
-    fn look(
-        &mut self,
-        session: &Session,
-        place: Place,
-        ctx: &Context,
-        bytes_left: usize,
-        is_first: bool,
-    ) -> Seen {
+    fn look(&mut self, session: &Session, place: Place, ctx: &Context, room: Room) -> Seen {
         let mut seen = Seen {
             place,
             topic_id: self.topic_id,
@@ -250,13 +268,15 @@ impl Entry {
             found: Err(ErrorCode::UnknownServerError),
             diverging: None,
             is_all: false,
+            is_throttled: false,
+            is_held: false,
         };
         match self.partition(session, place, ctx) {
             Ok(partition) => {
                 // Before it is read: what is appended meanwhile is a move of its own.
                 let log_end_offset = partition.log_end_offset();
                 seen.is_all = self.request.fetch_offset >= log_end_offset;
-                let found = self.read(session, &partition, ctx, bytes_left, is_first, &mut seen);
+                let found = self.read(session, &partition, ctx, room, &mut seen);
                 seen.found = found;
                 seen.partition = Some(partition);
             }
@@ -270,8 +290,7 @@ impl Entry {
         session: &Session,
         partition: &Arc<Partition>,
         ctx: &Context,
-        bytes_left: usize,
-        is_first: bool,
+        room: Room,
         seen: &mut Seen,
     ) -> Result<PartitionRead, ErrorCode> {
         let request = &self.request;
@@ -300,8 +319,15 @@ impl Entry {
         if partition.on_replica_fetch(fetch, request.current_leader_epoch) {
             ctx.caught_up.add(partition);
         }
+        let Room { bytes_left, copies_left, mut is_first } = room;
         let own_max = usize::try_from(request.partition_max_bytes).unwrap_or(0);
-        let max_bytes = own_max.min(bytes_left);
+        let mut max_bytes = own_max.min(bytes_left);
+        seen.is_throttled = partition.throttles(session.replica_id);
+        if seen.is_throttled {
+            seen.is_held = copies_left == 0 && !seen.is_all;
+            max_bytes = max_bytes.min(copies_left);
+            is_first &= !seen.is_held;
+        }
         let read = partition.read(request.fetch_offset, max_bytes, is_first, Isolation::Everything);
         read.map_err(|error| error.code())
     }

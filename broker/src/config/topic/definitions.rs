@@ -217,18 +217,16 @@ pub(in crate::config) const DEFINITIONS: &[Definition] = &[
         "leader.replication.throttled.replicas",
         Kind::List,
         "",
-        "Replicas whose leaders send at the throttled rate.",
+        "Replicas whose copying these brokers, leading, hold to `leader.replication.throttled.rate`.",
     )
-    .valid(Valid::ThrottledReplicas)
-    .no_effect_yet(),
+    .valid(Valid::ThrottledReplicas),
     Definition::topic(
         "follower.replication.throttled.replicas",
         Kind::List,
         "",
-        "Replicas that fetch at the throttled rate.",
+        "Replicas that these brokers, following, copy at `follower.replication.throttled.rate`.",
     )
-    .valid(Valid::ThrottledReplicas)
-    .no_effect_yet(),
+    .valid(Valid::ThrottledReplicas),
     Definition::topic("remote.storage.enable", Kind::Boolean, "false", "Tiered storage.")
         .valid(Valid::OneOf(&["false"]))
         .no_effect_yet(),

@@ -21,7 +21,7 @@ use crate::Broker;
 use crate::api::replica_fetch;
 use crate::api::{Call, Context, Staged};
 use crate::clock::within;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Settings, ThrottleRates, TopicConfig};
 use crate::controller::testing::registration;
 use crate::controller::{ControlRequest, ControlResponse, PartitionImage, TopicImage};
 use crate::metrics::ReplicationCounters;
@@ -141,8 +141,8 @@ pub(super) async fn broker(dir: &Path) -> (Broker, i64) {
     (broker, epoch)
 }
 
-pub(super) fn host(partitions: &[Arc<Partition>]) -> Snapshot {
-    let image = PartitionImage {
+fn image() -> PartitionImage {
+    PartitionImage {
         replicas: vec![LEADER, FOLLOWER],
         directories: vec![Uuid::ZERO; 2],
         in_sync: vec![LEADER],
@@ -153,11 +153,14 @@ pub(super) fn host(partitions: &[Arc<Partition>]) -> Snapshot {
         leader: Some(LEADER),
         leader_epoch: 0,
         partition_epoch: 0,
-    };
+    }
+}
+
+pub(super) fn host(partitions: &[Arc<Partition>]) -> Snapshot {
     let image = TopicImage {
         name: Arc::from("t"),
         id: TOPIC,
-        partitions: vec![image; partitions.len()],
+        partitions: vec![image(); partitions.len()],
         configs: Arc::default(),
     };
     let mut snapshot = Snapshot::default();
@@ -372,6 +375,62 @@ async fn a_follower_joins_when_it_has_caught_up_and_leaves_when_it_lags() {
     let is_counted = || counted.iter().all(|row| page().lines().any(|line| line == *row));
     until(is_counted, || format!("{counted:?} are not all in\n{}", page())).await;
     task.abort();
+}
+
+/// What the topic and the metadata say of a throttled partition.
+fn throttle(partition: &Partition, in_sync: &[i32]) {
+    let names = ["leader", "follower"].map(|of| format!("{of}.replication.throttled.replicas"));
+    let overrides = names.map(|name| (name, "*".to_owned())).into();
+    let config = TopicConfig::resolve(&overrides, &Settings::default());
+    partition.set_throttled(&config, &PartitionImage { in_sync: in_sync.to_vec(), ..image() });
+}
+
+#[tokio::test]
+async fn a_throttled_leader_holds_back_followers_that_are_not_in_sync() {
+    let pair = Pair::new().await;
+    let clock = Arc::clone(&pair.broker.context().seams.clock);
+    let throttles = pair.broker.context().partitions.throttles();
+    let unlimited = ThrottleRates { leader: u64::MAX, follower: u64::MAX };
+    throttles.set(ThrottleRates { leader: 0, ..unlimited }, clock.monotonic());
+    throttle(&pair.leader, &[LEADER]);
+    pair.begin(0, &[LEADER]);
+    assert_eq!(within(Duration::from_secs(30), pair.produce("a")).await, Some(Ok(())));
+    let asked = pair.link.fetches.load(Ordering::SeqCst);
+    let fetches = || pair.link.fetches.load(Ordering::SeqCst);
+    until(|| fetches() >= asked + 2, || "no fetch".to_owned()).await;
+    assert_eq!(pair.follower.log_end_offset(), 0);
+    assert!(fetches() < asked + 10, "a follower that is held back waits");
+    throttles.set(unlimited, clock.monotonic());
+    pair.until_ends_are([(1, 1), (1, 1)]).await;
+
+    throttles.set(ThrottleRates { leader: 0, ..unlimited }, clock.monotonic());
+    pair.begin(1, &[LEADER, FOLLOWER]);
+    assert_eq!(within(Duration::from_secs(30), pair.produce("b")).await, Some(Ok(())));
+    pair.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_throttled_follower_does_not_ask_before_it_has_paid() {
+    let pair = Pair::new().await;
+    let clock = Arc::clone(&pair.broker.context().seams.clock);
+    let throttles = Arc::clone(pair.partitions.throttles());
+    let rates = ThrottleRates { leader: u64::MAX, follower: 1000 };
+    throttles.set(rates, clock.monotonic());
+    throttle(&pair.follower, &[LEADER]);
+    let begun = clock.monotonic();
+    pair.begin(0, &[LEADER]);
+    drop(pair.produce(&"a".repeat(1000)));
+    until(|| pair.follower.log_end_offset() == 1, || format!("{:?}", pair.ends())).await;
+    drop(pair.produce("b"));
+    pair.until_ends_are([(2, 2), (2, 2)]).await;
+    let time = clock.monotonic() - begun;
+    assert!(time >= Duration::from_secs(1), "after {time:?}");
+
+    throttles.set(ThrottleRates { follower: 0, ..rates }, clock.monotonic());
+    throttle(&pair.follower, &[LEADER, FOLLOWER]);
+    pair.begin(1, &[LEADER, FOLLOWER]);
+    assert_eq!(within(Duration::from_secs(30), pair.produce("c")).await, Some(Ok(())));
+    pair.broker.shutdown().await;
 }
 
 #[tokio::test]
