@@ -244,13 +244,13 @@ impl Broker {
             Arc::clone(&partitions),
             last_shutdown,
         ));
-        keeper.remove_leftovers()?;
         let group_config = Arc::new(config.group.clone());
         let groups = Arc::new(Groups::new(group_config, tasks.seams().clone()));
         // From before the image is looked at, so that no change after it is missed, however late the
         // task that follows them begins.
         let versions = controller.watch();
         let image = controller.image();
+        keeper.remove_leftovers(&image).await?;
         keeper.reconcile(&image).await;
         follow_groups(&groups, &partitions, &image, &seams);
         keeper.announce(image.version());

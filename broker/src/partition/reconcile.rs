@@ -1,8 +1,11 @@
 //! What must change so that the partitions of this broker are as the metadata says. Pure.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use flumen_protocol::Uuid;
+use flumen_storage::log_dir::PartitionEntry;
 
 use super::follower::Following;
 use super::leader::Leadership;
@@ -81,6 +84,29 @@ fn leadership(topic: &TopicImage, partition: &PartitionImage, config: &TopicConf
         min_in_sync: required.min(replicas),
         durability: durability(topic, config),
     }
+}
+
+/// Which of the directories that were found hold partitions that are not kept here, by topic. One that
+/// does not say which topic it is of stays: nothing proves that it is not needed.
+pub(super) fn strays(
+    found: Vec<PartitionEntry>,
+    image: &MetadataImage,
+    node_id: i32,
+    topic_id: impl Fn(&Path) -> Option<Uuid>,
+) -> BTreeMap<(Uuid, String), Vec<i32>> {
+    let is_kept = |id, entry: &PartitionEntry| {
+        let topic = image.topic_by_id(id).filter(|topic| *topic.name == *entry.topic);
+        let placed = topic.and_then(|topic| topic.partition(entry.partition));
+        placed.is_some_and(|partition| partition.replicas.contains(&node_id))
+    };
+    let mut strays: BTreeMap<_, Vec<i32>> = BTreeMap::new();
+    for entry in found {
+        let id = topic_id(&entry.path);
+        if let Some(id) = id.filter(|id| !is_kept(*id, &entry)) {
+            strays.entry((id, entry.topic)).or_default().push(entry.partition);
+        }
+    }
+    strays
 }
 
 /// The hosted state of a partition before it is seen to.

@@ -2,22 +2,23 @@
 //! checkpoints, and the order of a shutdown.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::connection::{Seams, Spawn};
 use flumen_protocol::Uuid;
-use flumen_storage::PartitionLog;
 use flumen_storage::checkpoint::PartitionOffsets;
 use flumen_storage::log_dir::{Checkpoint, LogDirError};
+use flumen_storage::vfs::Vfs;
+use flumen_storage::{PartitionLog, read_topic_id};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::cleaner::Cleaner;
 use super::data_dir::LastShutdown;
 use super::opener::{Opener, Opening};
-use super::reconcile::{Change, changes, current, part};
+use super::reconcile::{Change, changes, current, part, strays};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
@@ -269,9 +270,25 @@ impl Keeper {
         topics
     }
 
-    /// Removes what deletions before the last stop have left.
-    pub(crate) fn remove_leftovers(&self) -> Result<(), LogDirError> {
-        self.remove_later(self.data_dir.log_dir().list()?.deleted);
+    /// Removes what deletions before the last stop have left, and what was deleted or moved to other
+    /// brokers since. `image` has the registration of this start, and so all that was placed before.
+    pub(crate) async fn remove_leftovers(
+        &self,
+        image: &Arc<MetadataImage>,
+    ) -> Result<(), LogDirError> {
+        let (data_dir, image) = (Arc::clone(&self.data_dir), Arc::clone(image));
+        let node_id = self.config.node_id;
+        let leftovers = blocking(&*self.seams.spawn, move || {
+            let listing = data_dir.log_dir().list()?;
+            let topic_id = |path: &Path| topic_id(data_dir.vfs(), path);
+            let strays = strays(listing.partitions, &image, node_id, topic_id);
+            let moved = strays.iter().flat_map(|((id, topic), partitions)| {
+                info!(%topic, ?partitions, "no replica of these is kept here any more");
+                data_dir.move_away(topic, *id, partitions)
+            });
+            Ok(listing.deleted.into_iter().chain(moved).collect())
+        });
+        self.remove_later(leftovers.await.unwrap_or_else(|| Ok(Vec::new()))?);
         Ok(())
     }
 
@@ -421,6 +438,14 @@ impl Keeper {
             warn!(%error, "the shutdown was not marked as clean");
         }
     }
+}
+
+/// Of which topic a directory is, if it says so.
+fn topic_id(vfs: &Arc<dyn Vfs>, path: &Path) -> Option<Uuid> {
+    read_topic_id(vfs, path).unwrap_or_else(|error| {
+        warn!(path = %path.display(), %error, "it is not known whose this is");
+        None
+    })
 }
 
 fn expire(partition: &Partition, now_ms: i64) {
