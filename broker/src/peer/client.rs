@@ -126,17 +126,30 @@ impl PeerClient {
         if let Err(ConnectionError::Connect { source, .. }) = &response {
             // Other failures are those of one connection; whether the broker can be reached shows
             // when the next is made.
-            self.on_failure(to, source);
+            let is_news = self.on_failure(to, source);
+            if is_news && source.kind() == io::ErrorKind::ConnectionRefused {
+                self.let_go_of_others(to.node_id, lane);
+            }
         }
         response.map_err(failure)
     }
 
-    fn on_failure(&self, to: &PeerAddress, reason: &dyn fmt::Display) {
+    /// Nobody listens there: no connection from before has another end any more, even if nothing has
+    /// come of it that says so. One that lies idle would cost its next request all its time.
+    fn let_go_of_others(&self, node_id: i32, lane: Lane) {
+        let mut connections = self.shared.connections.lock();
+        connections.retain(|(id, other), _| *id != node_id || *other == lane);
+    }
+
+    /// Notes that a broker cannot be reached; says whether that is news.
+    fn on_failure(&self, to: &PeerAddress, reason: &dyn fmt::Display) -> bool {
         let PeerAddress { node_id, address } = to;
         let now = self.shared.seams.clock.monotonic();
-        if self.shared.reach.lock().on_failure(*node_id, now).is_some() {
+        let is_news = self.shared.reach.lock().on_failure(*node_id, now).is_some();
+        if is_news {
             warn!(node_id, address, %reason, "a broker cannot be reached");
         }
+        is_news
     }
 
     fn on_answer(&self, to: &PeerAddress) {

@@ -350,6 +350,26 @@ async fn connections_to_where_a_broker_was_are_let_go() {
 }
 
 #[tokio::test]
+async fn no_connection_to_a_process_that_is_gone_is_used_again() {
+    let (one, two) = (Node::start(1).await, Node::start(2).await);
+    two.services.register(PeerKind::Control, Arc::new(Echo));
+    let lanes = [Lane::Forward(0), Lane::Forward(1), Lane::Control];
+    for lane in lanes {
+        let asked = one.client.ask(&two.address, lane, PeerKind::Control, b"", PATIENCE);
+        assert!(asked.await.is_ok());
+    }
+    assert_eq!(one.client.connection_count(), lanes.len());
+    two.stop.send_replace(true);
+    let refused = async {
+        while one.ask(&two.address, b"").await != Err(PeerError::Refused) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, refused).await.unwrap();
+    assert_eq!(one.client.connection_count(), 1, "the one that was refused");
+}
+
+#[tokio::test]
 async fn a_stopping_broker_lets_its_peers_go() {
     let (one, two) = (Node::start(1).await, Node::start(2).await);
     two.services.register(PeerKind::Control, Arc::new(Echo));
