@@ -33,8 +33,6 @@ pub(crate) async fn end(cluster: &mut Cluster, step: &Step, victims: &[i32]) {
                 cluster.machine(*victim).thaw();
             }
             Fault::HangDisk => cluster.machine(*victim).wake_disk(),
-            // Connections of the time of the fault come to their end with it.
-            Fault::Forget => around_everybody(cluster, *victim, |link| link.resets += 1),
             _ => {}
         }
     }
