@@ -68,6 +68,9 @@ pub struct ConsumerConfig {
     pub decompressed_bytes_max: usize,
     /// Which records of transactions are given (`isolation.level`, read_uncommitted).
     pub isolation: Isolation,
+    /// Where the program runs, in terms of the brokers' `broker.rack`: a leader may name a replica
+    /// there to read from, KIP-392 (`client.rack`, none).
+    pub client_rack: Option<String>,
 }
 
 impl Default for ConsumerConfig {
@@ -92,6 +95,7 @@ impl Default for ConsumerConfig {
             check_crcs: true,
             decompressed_bytes_max: 256 * 1024 * 1024,
             isolation: Isolation::ReadUncommitted,
+            client_rack: None,
         }
     }
 }
@@ -114,6 +118,7 @@ pub const PROPERTIES: &[&str] = &[
     "max.poll.records",
     "check.crcs",
     "isolation.level",
+    "client.rack",
 ];
 
 impl ConsumerConfig {
@@ -129,6 +134,8 @@ impl ConsumerConfig {
         let mut config = Self {
             group_id: text("group.id"),
             group_instance_id: text("group.instance.id"),
+            // Empty is Kafka's default, and means none.
+            client_rack: text("client.rack").filter(|rack| !rack.is_empty()),
             ..Self::default()
         };
         if let Some(reset) = properties.value("auto.offset.reset") {

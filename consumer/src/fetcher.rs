@@ -1,4 +1,5 @@
-//! The task that fetches: keeps one fetch under way at each leader, and finds out where to begin.
+//! The task that fetches: keeps one fetch under way at each broker that partitions are read from, and
+//! finds out where to begin.
 //!
 //! Fetched bytes go to the buffer as they came; decoding them is done where they are given out. A
 //! partition is fetched while it has less than `max.partition.fetch.bytes` ahead of the program, and
@@ -21,6 +22,7 @@ use crate::config::OffsetReset;
 use crate::decode::{Fetched, place_behind};
 use crate::error::Error;
 use crate::fetch_session::{FetchSession, Wanted};
+use crate::nearest::Nearest;
 use crate::placing::Places;
 use crate::record::Position;
 use crate::shared::Shared;
@@ -52,10 +54,12 @@ struct Source {
 pub(crate) async fn run(shared: Arc<Shared>) {
     let connections = shared.client.open_connections(1);
     let backoff = Backoff::new(shared.client.config().retry_backoff);
+    let nearest = Nearest::new(shared.client.config().metadata_max_age);
     let mut fetcher = Fetcher {
         shared,
         connections,
         sources: BTreeMap::new(),
+        nearest,
         in_flight: FuturesUnordered::new(),
         paused: BTreeMap::new(),
         outdated: BTreeMap::new(),
@@ -82,6 +86,7 @@ struct Fetcher {
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     sources: BTreeMap<i32, Source>,
+    nearest: Nearest,
     in_flight: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// Partitions that a broker would not serve, and until when they are left alone.
     paused: BTreeMap<TopicPartition, Duration>,
@@ -182,7 +187,7 @@ impl Fetcher {
         }
     }
 
-    /// Asks each leader that is not being asked for what can be fetched from it.
+    /// Asks each broker that is not being asked for what can be fetched from it.
     fn fetch(&mut self, now: Duration) {
         self.paused.retain(|_, until| *until > now);
         if self.shared.buffer.lock().bytes() >= self.shared.config.prefetch_bytes {
@@ -191,7 +196,7 @@ impl Fetcher {
         let ahead_max = usize::try_from(self.shared.config.max_partition_fetch_bytes).unwrap_or(0);
         let fetchable = self.shared.subscription.lock().fetchable(ahead_max.max(1));
         let cluster = self.shared.client.cluster();
-        let mut by_leader: BTreeMap<i32, BTreeMap<TopicPartition, (Fetchable, Wanted)>> =
+        let mut by_broker: BTreeMap<i32, BTreeMap<TopicPartition, (Fetchable, Wanted)>> =
             BTreeMap::new();
         for fetchable in fetchable {
             let TopicPartition { topic, partition } = &fetchable.partition;
@@ -213,10 +218,18 @@ impl Fetcher {
                 last_fetched_epoch: fetchable.from.leader_epoch.unwrap_or(-1),
                 max_bytes: self.shared.config.max_partition_fetch_bytes,
             };
-            let of_leader = by_leader.entry(hint.leader).or_default();
-            of_leader.insert(fetchable.partition.clone(), (fetchable, wanted));
+            let broker = match self.nearest.replica(&fetchable.partition, now) {
+                Some(replica) if cluster.broker(replica).is_some() => replica,
+                Some(_) => {
+                    self.stale.insert(Arc::clone(topic));
+                    hint.leader
+                }
+                None => hint.leader,
+            };
+            let of_broker = by_broker.entry(broker).or_default();
+            of_broker.insert(fetchable.partition.clone(), (fetchable, wanted));
         }
-        for (broker, partitions) in by_leader {
+        for (broker, partitions) in by_broker {
             self.fetch_from(broker, partitions, &cluster, now);
         }
     }
@@ -275,6 +288,7 @@ impl Fetcher {
             session_epoch: plan.session_epoch,
             topics: plan.topics,
             forgotten_topics_data: plan.forgotten,
+            rack_id: config.client_rack.clone().unwrap_or_default(),
             ..FetchRequest::default()
         };
         let timeout = self.shared.client.config().request_timeout + config.fetch_max_wait;
@@ -299,7 +313,7 @@ impl Fetcher {
                 source.session.end();
                 let pause = source.backoff.next(&*self.shared.client.seams().rng);
                 source.paused_until = now + pause;
-                self.stale.extend(asked.into_keys().map(|partition| partition.topic));
+                self.doubt(asked);
                 if error.is_fatal() {
                     self.shared.report(error.into());
                 }
@@ -311,7 +325,7 @@ impl Fetcher {
             debug!(broker, code = code.name(), "a fetch session ended");
             if !ends_session_only(code) {
                 source.paused_until = now + source.backoff.next(&*self.shared.client.seams().rng);
-                self.stale.extend(asked.into_keys().map(|partition| partition.topic));
+                self.doubt(asked);
             }
             return;
         }
@@ -330,6 +344,14 @@ impl Fetcher {
         }
     }
 
+    /// Who was asked may not be the one to ask any more.
+    fn doubt(&mut self, asked: BTreeMap<TopicPartition, Fetchable>) {
+        for partition in asked.into_keys() {
+            self.nearest.give_up(&partition);
+            self.stale.insert(partition.topic);
+        }
+    }
+
     fn on_partition(&mut self, asked: &Fetchable, data: PartitionData, endpoints: &[Broker]) {
         let Fetchable { partition, stay, from } = asked;
         let code = ErrorCode::from_code(data.error_code);
@@ -341,7 +363,14 @@ impl Fetcher {
             ErrorCode::None if data.diverging_epoch.epoch >= 0 => {
                 self.on_diverged(asked, data.diverging_epoch.end_offset);
             }
+            ErrorCode::None if data.preferred_read_replica >= 0 => {
+                let replica = data.preferred_read_replica;
+                debug!(%partition, replica, "a nearer replica is read");
+                self.nearest.on_named(partition, replica, self.shared.now());
+            }
             ErrorCode::None => self.on_records(asked, data),
+            // Only the leader knows what there is.
+            ErrorCode::OffsetOutOfRange if self.nearest.give_up(partition) => {}
             ErrorCode::OffsetOutOfRange => {
                 // What is fetched ahead is given out first; it may explain the position.
                 let position = self.shared.subscription.lock().position(partition);
@@ -356,6 +385,7 @@ impl Fetcher {
             }
             code if code.is_retriable() || code == ErrorCode::UnknownTopicId => {
                 debug!(%partition, code = code.name(), "a partition is not served at the moment");
+                self.nearest.give_up(partition);
                 let hint = LeaderHint {
                     leader: data.current_leader.leader_id,
                     leader_epoch: data.current_leader.leader_epoch,

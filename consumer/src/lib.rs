@@ -43,6 +43,7 @@ mod group;
 mod handle;
 mod listener;
 mod membership;
+mod nearest;
 mod offsets;
 mod placing;
 mod record;
