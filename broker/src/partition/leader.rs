@@ -55,6 +55,8 @@ pub(crate) struct ReplicaFetch {
     pub(crate) broker_epoch: i64,
     /// The follower has everything below, on disk where the topic wants that.
     pub(crate) offset: i64,
+    /// Where its log starts.
+    pub(crate) log_start_offset: i64,
 }
 
 /// Why a follower's fetch is not answered.
@@ -73,6 +75,7 @@ pub(crate) enum ReplicaFetchError {
 struct Replica {
     broker_epoch: i64,
     fetch_offset: i64,
+    log_start_offset: i64,
     last_fetch: Duration,
     /// Where the leader's log ended then.
     end_at_last_fetch: i64,
@@ -158,6 +161,16 @@ impl Leader {
         self.leadership.replicas.len()
     }
 
+    /// The lowest start of the logs of all replicas in service, this leader's being `own`; -1 if one of
+    /// them has not been heard of.
+    pub(crate) fn low_watermark(&self, own: i64, is_in_service: impl Fn(i32) -> bool) -> i64 {
+        let others = self.leadership.replicas.iter().filter(|id| **id != self.node_id);
+        let starts = others
+            .filter(|id| is_in_service(**id))
+            .map(|id| self.followers.get(id).map_or(-1, |follower| follower.log_start_offset));
+        starts.fold(own, i64::min)
+    }
+
     /// How many records the slowest replica lacks; one that has not asked yet lacks all above the
     /// high watermark at most.
     pub(crate) fn lag_max(&self) -> i64 {
@@ -192,7 +205,7 @@ impl Leader {
         now: Duration,
     ) -> Result<Option<i64>, ReplicaFetchError> {
         self.check_replica(&fetch)?;
-        let ReplicaFetch { replica_id, broker_epoch, offset } = fetch;
+        let ReplicaFetch { replica_id, broker_epoch, offset, log_start_offset } = fetch;
         let end = self.own.log_end_offset;
         let known = self.followers.get(&replica_id).filter(|f| f.broker_epoch == broker_epoch);
         let behind_since = match known {
@@ -207,6 +220,7 @@ impl Leader {
         let follower = Replica {
             broker_epoch,
             fetch_offset: offset,
+            log_start_offset,
             last_fetch: now,
             end_at_last_fetch: end,
             behind_since,

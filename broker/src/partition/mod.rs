@@ -478,7 +478,16 @@ impl Partition {
         }
         let advanced = log.advance_log_start_offset(offset);
         advanced.inspect_err(|_| self.check_disk(&log))?;
+        self.waiters.on_log_start_moved();
         Ok(log.log_start_offset())
+    }
+
+    /// Below this offset no replica in service has anything any more; -1 if one of them has not said so
+    /// to this leader, and `None` if this broker does not lead.
+    pub fn low_watermark(&self, is_in_service: impl Fn(i32) -> bool) -> Option<i64> {
+        let own = self.log_start_offset();
+        let role = self.role.lock();
+        Some(role.leader()?.low_watermark(own, is_in_service))
     }
 
     /// Whether records may be deleted by hand. A topic that is only compacted keeps the last value

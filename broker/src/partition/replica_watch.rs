@@ -68,6 +68,7 @@ impl ReplicaWatch {
         }
     }
 
+    /// The high watermark has moved, or where the log starts.
     pub(super) fn on_high_watermark(&self, place: u32) {
         let mut moved = self.moved.lock();
         let is_first = moved.places.is_empty();

@@ -164,6 +164,13 @@ impl Waiters {
         due.into_values().for_each(Waker::wake);
     }
 
+    /// Tells followers of a new start of the log.
+    pub(crate) fn on_log_start_moved(&self) {
+        for (place, watch) in &self.0.lock().replicas {
+            watch.on_high_watermark(*place);
+        }
+    }
+
     /// Wakes everybody: the partition will not move any more, or not as expected.
     pub(crate) fn on_disrupted(&self) {
         let mut inner = self.0.lock();

@@ -303,6 +303,7 @@ impl Entry {
             replica_id: session.replica_id,
             broker_epoch: session.broker_epoch,
             offset: request.fetch_offset,
+            log_start_offset: request.log_start_offset,
         };
         partition
             .check_replica(&fetch)

@@ -36,7 +36,19 @@ fn led(in_sync: &[i32]) -> Leader {
 }
 
 fn fetch(replica_id: i32, offset: i64) -> ReplicaFetch {
-    ReplicaFetch { replica_id, broker_epoch: 40, offset }
+    ReplicaFetch { replica_id, broker_epoch: 40, offset, log_start_offset: 0 }
+}
+
+#[test]
+fn the_low_watermark_is_the_lowest_start_of_those_in_service() {
+    let mut leader = leader(Durability::Fsync, &[1, 2, 3], 1, 10);
+    let everybody = |_| true;
+    assert_eq!(leader.low_watermark(5, everybody), -1, "nobody has been heard of");
+    leader.on_fetch(ReplicaFetch { log_start_offset: 7, ..fetch(2, 10) }, at(0)).unwrap();
+    leader.on_fetch(ReplicaFetch { log_start_offset: 3, ..fetch(3, 10) }, at(0)).unwrap();
+    assert_eq!(leader.low_watermark(5, everybody), 3);
+    assert_eq!(leader.low_watermark(5, |id| id != 3), 5);
+    assert_eq!(leader.low_watermark(9, |id| id != 3), 7);
 }
 
 fn append(leader: &mut Leader, end: i64, now: u64) {

@@ -457,7 +457,12 @@ impl World {
         if leader.leader_epoch() != position.leader_epoch {
             return None;
         }
-        let fetch = ReplicaFetch { replica_id: from, broker_epoch, offset: position.offset };
+        let fetch = ReplicaFetch {
+            replica_id: from,
+            broker_epoch,
+            offset: position.offset,
+            log_start_offset: position.log_start_offset,
+        };
         leader.check_replica(&fetch).ok()?;
         if let Some(last_epoch) = position.last_epoch {
             // An epoch above all of the log ends where the log does.
