@@ -14,7 +14,7 @@ from kafka import (
     TopicPartition,
 )
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import for_code
+from kafka.errors import UnknownBrokerIdError, for_code
 
 
 class Driver(ConsumerRebalanceListener):
@@ -33,7 +33,14 @@ class Driver(ConsumerRebalanceListener):
 
     def create_topic(self, topic: str, partitions: int, config: dict) -> None:
         wanted = {"num_partitions": partitions, "replication_factor": -1, "configs": config}
-        self.admin.create_topics({topic: wanted}, wait_for_metadata=True)
+        try:
+            self.admin.create_topics({topic: wanted}, wait_for_metadata=True)
+        except UnknownBrokerIdError:
+            # The controller that it remembers was away when it last looked for brokers, and 3.0.12
+            # does not look again (interop/README.md).
+            self.admin.close()
+            self.admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+            self.admin.create_topics({topic: wanted}, wait_for_metadata=True)
 
     def list_topics(self) -> dict:
         found = self.admin.describe_topics()
