@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../tools/tests/chaos/ports.rs"]
-mod ports;
 mod support;
 
 use std::thread;
@@ -14,7 +12,7 @@ use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 
-use ports::free_port;
+use support::ports::free_port;
 use support::{Client, Node};
 
 /// Longer than an election, and than most clients think that it takes.

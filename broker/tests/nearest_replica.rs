@@ -2,71 +2,32 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../tools/tests/chaos/ports.rs"]
-mod ports;
 mod support;
 
-use std::path::Path;
-use std::time::Duration;
-
-use flumen_broker::config::BrokerConfig;
-use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
-use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use flumen_protocol::messages::fetch::{FetchRequest, PartitionData};
 
-use ports::free_port;
+use support::pair::{Pair, create_copied, until};
 use support::{Client, Node, batch, fetch_request};
-
-/// Half a minute, for what takes a moment.
-const TRIES: u32 = 1500;
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Two brokers in two racks, the first of which keeps the metadata.
 struct Racks {
     nodes: [Node; 2],
-    _dirs: [tempfile::TempDir; 2],
+    _pair: Pair,
 }
 
 impl Racks {
     fn start(selector: &str) -> Self {
-        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let [first, second] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
-        let voters = format!("1@{first}");
-        let start = |id, dir: &Path, rack, peer: &str| {
-            let settings = [
-                ("node.id", id),
-                ("log.dirs", dir.to_str().unwrap()),
-                ("listeners", "PLAINTEXT://127.0.0.1:0"),
-                ("http.listener", ""),
-                ("peer.listener", peer),
-                ("controller.quorum.voters", &voters),
-                ("broker.rack", rack),
-                ("replica.selector.class", selector),
-            ];
-            Node::start_on(BrokerConfig::with(settings).unwrap(), Seams::real())
-        };
-        let nodes =
-            [start("1", dirs[0].path(), "a", &first), start("2", dirs[1].path(), "b", &second)];
-        Self { nodes, _dirs: dirs }
+        let pair = Pair::new();
+        let nodes = [(1, "a"), (2, "b")].map(|(id, rack)| {
+            pair.start(id, &[("broker.rack", rack), ("replica.selector.class", selector)])
+        });
+        Self { nodes, _pair: pair }
     }
 
     /// Creates a topic of one partition on both brokers; gives the places of leader and follower.
     fn create_topic(&self) -> (usize, usize) {
-        let topic = CreatableTopic {
-            name: "t".to_owned(),
-            num_partitions: 1,
-            replication_factor: 2,
-            ..CreatableTopic::default()
-        };
-        let request =
-            CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..Default::default() };
-        until(|| {
-            let created = self.nodes[0].client().call(7, &request);
-            let error = ErrorCode::from_code(created.topics[0].error_code);
-            // The second broker may not be in service yet.
-            error == ErrorCode::None || error == ErrorCode::TopicAlreadyExists
-        });
+        create_copied(&mut self.nodes[0].client(), "t", 2);
         let image = self.nodes[0].broker().context().controller.image();
         let leader = image.topic("t").unwrap().partition(0).unwrap().leader.unwrap();
         if leader == 1 { (0, 1) } else { (1, 0) }
@@ -77,16 +38,6 @@ impl Racks {
         second.stop();
         first.stop();
     }
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    for _ in 0..TRIES {
-        if is_so() {
-            return;
-        }
-        std::thread::sleep(PAUSE);
-    }
-    panic!("it does not come to pass");
 }
 
 fn fetch(client: &mut Client, version: i16, rack: &str, offset: i64) -> PartitionData {

@@ -2,53 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../tools/tests/chaos/ports.rs"]
-mod ports;
 mod support;
 
-use std::time::Duration;
-
-use flumen_broker::config::BrokerConfig;
-use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
-use flumen_protocol::messages::create_topics::{
-    CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest,
-};
 use flumen_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 
-use ports::free_port;
+use support::pair::{Pair, create_on, until};
 use support::{Client, Node, batch};
-
-/// Half a minute, for what takes a moment.
-const TRIES: u32 = 1500;
-const PAUSE: Duration = Duration::from_millis(20);
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    for _ in 0..TRIES {
-        if is_so() {
-            return;
-        }
-        std::thread::sleep(PAUSE);
-    }
-    panic!("it does not come to pass");
-}
-
-/// Creates a topic of one partition that the first broker leads, once the second is in service.
-fn create(client: &mut Client) {
-    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1, 2] };
-    let topic = CreatableTopic {
-        name: "t".to_owned(),
-        num_partitions: -1,
-        replication_factor: -1,
-        assignments: vec![assignment],
-        ..CreatableTopic::default()
-    };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: 20_000, ..Default::default() };
-    until(|| client.call(7, &request).topics[0].error_code == ErrorCode::None.code());
-}
 
 fn delete(client: &mut Client, offset: i64, timeout_ms: i32) -> (ErrorCode, i64) {
     let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
@@ -60,25 +22,12 @@ fn delete(client: &mut Client, offset: i64, timeout_ms: i32) -> (ErrorCode, i64)
 
 #[test]
 fn a_deletion_is_answered_when_the_followers_have_followed_or_the_time_is_over() {
-    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let peers = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
-    let voters = format!("1@{}", peers[0]);
-    let start = |id: usize| {
-        let settings = [
-            ("node.id", &*id.to_string()),
-            ("log.dirs", dirs[id - 1].path().to_str().unwrap()),
-            ("listeners", "PLAINTEXT://127.0.0.1:0"),
-            ("http.listener", ""),
-            ("peer.listener", &peers[id - 1]),
-            ("controller.quorum.voters", &voters),
-            // The second broker is to stay in service while it is frozen.
-            ("broker.session.timeout.ms", "60000"),
-        ];
-        Node::start_on(BrokerConfig::with(settings).unwrap(), Seams::real())
-    };
-    let (first, second) = (start(1), start(2));
+    let pair = Pair::new();
+    // The second broker is to stay in service while it is frozen.
+    let [first, second] =
+        [1, 2].map(|id| pair.start(id, &[("broker.session.timeout.ms", "60000")]));
     let mut client = first.client();
-    create(&mut client);
+    create_on(&mut client, "t", &[1, 2]);
     for _ in 0..10 {
         until(|| client.produce("t", 0, batch(&["a"])).0 == ErrorCode::None);
     }

@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
+pub(crate) mod pair;
+#[path = "../../../tools/tests/chaos/ports.rs"]
+pub(crate) mod ports;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
