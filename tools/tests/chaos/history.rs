@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use flumen_consumer::Record;
 use flumen_sim::history::{Value, Written};
-use flumen_sim::operations::{Operations, Poll, Polled, Progress, Send};
+use flumen_sim::operations::{Operations, Poll, Progress, Send};
 use flumen_sim::{anomalies, invariants};
 use parking_lot::Mutex;
 
@@ -14,6 +13,8 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     operations: Mutex<Operations>,
+    /// How far each group is; part of the operations of nobody else.
+    progress: Mutex<BTreeMap<&'static str, Vec<Progress>>>,
     complaints: Mutex<BTreeMap<String, u64>>,
     values: AtomicU64,
     is_over: AtomicBool,
@@ -41,22 +42,20 @@ impl History {
     }
 
     /// Notes what a consumer was given by one call, and after how many changes of its partitions.
-    pub(crate) fn polled(&self, consumer: u32, placing: u64, records: &[Record]) {
-        if records.is_empty() {
-            return;
+    pub(crate) fn polled(&self, poll: Poll) {
+        if !poll.records.is_empty() {
+            self.operations.lock().polls.push(poll);
         }
-        let polled = |record: &Record| Polled {
-            partition: record.partition.partition,
-            offset: record.offset,
-            value: value_of(record),
-        };
-        let records = records.iter().map(polled).collect();
-        self.operations.lock().polls.push(Poll { consumer, placing, records });
     }
 
     /// Notes how far a group is.
-    pub(crate) fn progressed(&self, progress: Progress) {
-        self.operations.lock().progress.push(progress);
+    pub(crate) fn progressed(&self, group: &'static str, progress: Progress) {
+        self.progress.lock().entry(group).or_default().push(progress);
+    }
+
+    /// The number that the text of a record carries, if it is of a run.
+    pub(crate) fn value_of(text: &[u8]) -> Option<Value> {
+        std::str::from_utf8(text).ok()?.trim_end_matches('.').parse().ok()
     }
 
     /// Counts an error that a client was told of. They are no anomaly, but they are of interest.
@@ -75,16 +74,12 @@ impl History {
         // Values are taken in the order in which producers are given the records.
         operations.sends.sort_by_key(|send| send.value);
         let mut violations = anomalies::found(&operations);
-        violations.extend(invariants::finished::violations(&operations));
+        for progress in self.progress.lock().values() {
+            let of_group = Operations { progress: progress.clone(), ..Operations::default() };
+            violations.extend(invariants::finished::violations(&of_group));
+        }
         Verdict { tally: Tally::of(&operations, reader), violations }
     }
-}
-
-/// The number that a record carries.
-fn value_of(record: &Record) -> Value {
-    let text = record.value.as_deref().and_then(|value| std::str::from_utf8(value).ok());
-    let digits = text.and_then(|text| text.trim_end_matches('.').parse().ok());
-    digits.unwrap_or_else(|| panic!("nobody wrote {record:?}"))
 }
 
 /// What a run adds up to.
@@ -155,6 +150,8 @@ impl fmt::Display for Tally {
 
 #[cfg(test)]
 mod tests {
+    use flumen_sim::operations::Polled;
+
     use super::*;
 
     #[test]

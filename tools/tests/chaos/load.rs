@@ -10,14 +10,15 @@ use flumen_client::connection::{BoxFuture, TaskHandle};
 use flumen_client::{Client, TopicPartition};
 use flumen_consumer::{
     Consumer, ConsumerConfig, ConsumerHandle, Isolation, OffsetReset, OffsetSpec, OffsetToCommit,
-    RebalanceListener,
+    RebalanceListener, Record as Consumed,
 };
 use flumen_producer::{Producer, ProducerConfig, Record};
 use flumen_sim::history::Written;
-use flumen_sim::operations::{Progress, Send};
+use flumen_sim::operations::{Poll, Polled, Progress, Send};
 
 use crate::gaps::Gaps;
 use crate::history::History;
+use crate::other_client::{OTHER_GROUP, OtherClient};
 use crate::seams::seams;
 
 /// What is written to and read from.
@@ -55,14 +56,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) history: Arc<History>,
-    pub(crate) gaps: Arc<Gaps>,
+    gaps: Arc<Gaps>,
+    other: Option<OtherClient>,
     bootstrap: String,
     tasks: Vec<TaskHandle>,
 }
 
 impl Load {
-    /// Begins; the topic must be there.
-    pub(crate) async fn start(bootstrap: &str) -> Self {
+    /// Begins, together with another client if a command for one is given; the topic must be there.
+    pub(crate) async fn start(bootstrap: &str, other: &str) -> Self {
         let seams = seams();
         let history = Arc::<History>::default();
         let writers = usize::try_from(PARTITIONS).unwrap() * usize::try_from(PRODUCERS).unwrap();
@@ -88,12 +90,28 @@ impl Load {
         let client = connect(bootstrap).await;
         let following = follow(client, Arc::clone(&history));
         tasks.push(seams.spawn.spawn("follower", Box::pin(following)));
-        Self { history, gaps, bootstrap: bootstrap.to_owned(), tasks }
+        let place = (bootstrap, TOPIC, PARTITIONS);
+        let other = (!other.is_empty()).then(|| OtherClient::start(other, place, &history));
+        Self { history, gaps, other, bootstrap: bootstrap.to_owned(), tasks }
     }
 
     /// Fails if a client has come to an end by itself.
     pub(crate) fn assert_alive(&self) {
         assert!(!self.tasks.iter().any(TaskHandle::is_finished), "a client has given up");
+        let other_lives = self.other.as_ref().is_none_or(OtherClient::is_alive);
+        assert!(other_lives, "the other client has given up");
+    }
+
+    /// The longest gaps since this was asked for last, ours and those of the other client.
+    pub(crate) fn take_gaps(&self) -> (Duration, Option<Duration>) {
+        let now = seams().clock.monotonic();
+        (self.gaps.take(now), self.other.as_ref().map(|other| other.gaps.take(now)))
+    }
+
+    /// When the writer that waits longest was last told something, whosever it is.
+    pub(crate) fn waits_since(&self) -> Duration {
+        let others = self.other.iter().map(|other| other.gaps.oldest());
+        others.fold(self.gaps.oldest(), Duration::min)
     }
 
     /// Ends the work and reads everything that is there.
@@ -101,6 +119,9 @@ impl Load {
         self.history.end();
         for task in self.tasks {
             tokio::time::timeout(PATIENCE, task).await.expect("clients come to their end").unwrap();
+        }
+        if let Some(other) = self.other {
+            other.finish(PATIENCE).await;
         }
         let reading = read_to_the_end(&self.bootstrap, &self.history);
         tokio::time::timeout(PATIENCE, reading).await.expect("everything can be read");
@@ -204,13 +225,13 @@ async fn read_in_group(number: u32, client: Client, history: Arc<History>) {
             // Which of them came before the change cannot be told.
             continue;
         }
-        history.polled(number, placing, &records);
+        history.polled(poll(number, placing, &records));
         let member = (number, placing);
         let mut next = BTreeMap::new();
         for record in &records {
             let (partition, offset) = (record.partition.partition, record.offset);
             if begun.insert(partition, placing) != Some(placing) {
-                history.progressed(Progress::Began { member, partition, offset });
+                history.progressed(GROUP, Progress::Began { member, partition, offset });
             }
             next.insert(record.partition.clone(), OffsetToCommit::new(offset + 1));
         }
@@ -218,7 +239,7 @@ async fn read_in_group(number: u32, client: Client, history: Arc<History>) {
             Ok(()) => {
                 for (TopicPartition { partition, .. }, commit) in next {
                     let offset = commit.offset;
-                    history.progressed(Progress::Committed { member, partition, offset });
+                    history.progressed(GROUP, Progress::Committed { member, partition, offset });
                 }
             }
             Err(error) => history.complain("commit", &error),
@@ -232,7 +253,7 @@ async fn follow(client: Client, history: Arc<History>) {
     let mut consumer = reader_of_all(&client);
     while !history.is_over() {
         match consumer.poll_batch(POLL).await {
-            Ok(records) => history.polled(FOLLOWER, 1, &records),
+            Ok(records) => history.polled(poll(FOLLOWER, 1, &records)),
             Err(error) => {
                 history.complain("follower", &error);
                 assert!(!error.is_fatal(), "follower: {error}");
@@ -264,19 +285,33 @@ async fn read_to_the_end(bootstrap: &str, history: &History) {
                 missing.remove(&record.partition);
             }
         }
-        history.polled(LAST_READER, 1, &records);
+        history.polled(poll(LAST_READER, 1, &records));
     }
     consumer.close().await;
-    let committed = loop {
-        match client.admin().committed_offsets(GROUP).await {
-            Ok(committed) => break committed,
+    for group in [GROUP, OTHER_GROUP] {
+        let committed = committed_offsets(&client, group, history).await;
+        for partition in partitions() {
+            let offset = committed.get(&partition).copied().unwrap_or_default();
+            history.progressed(group, Progress::Found { partition: partition.partition, offset });
+        }
+    }
+}
+
+/// What a group has committed, asked for until the brokers answer.
+async fn committed_offsets(
+    client: &Client,
+    group: &str,
+    history: &History,
+) -> BTreeMap<TopicPartition, i64> {
+    loop {
+        match client.admin().committed_offsets(group).await {
+            Ok(committed) => {
+                let offsets = committed.into_iter().map(|(place, commit)| (place, commit.offset));
+                return offsets.collect();
+            }
             Err(error) => history.complain("committed offsets", &error),
         }
         tokio::time::sleep(PAUSE).await;
-    };
-    for partition in partitions() {
-        let offset = committed.get(&partition).map_or(0, |committed| committed.offset);
-        history.progressed(Progress::Found { partition: partition.partition, offset });
     }
 }
 
@@ -300,6 +335,19 @@ async fn ends(client: &Client, history: &History) -> BTreeMap<TopicPartition, i6
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What one call gave, as it is noted.
+fn poll(consumer: u32, placing: u64, records: &[Consumed]) -> Poll {
+    let polled = |record: &Consumed| {
+        let value = History::value_of(record.value.as_deref().unwrap_or_default());
+        Polled {
+            partition: record.partition.partition,
+            offset: record.offset,
+            value: value.unwrap_or_else(|| panic!("nobody wrote {record:?}")),
+        }
+    };
+    Poll { consumer, placing, records: records.iter().map(polled).collect() }
 }
 
 fn reader_of_all(client: &Client) -> Consumer {

@@ -30,8 +30,13 @@ const SEED: u64 = 1;
 const STEPS_MAX: usize = 1_000;
 
 /// What the run is told by its environment, which is no business of the brokers.
-pub(crate) const OUR_SETTINGS: [&str; 4] =
-    ["FLUMEN_CHAOS_SECONDS", "FLUMEN_CHAOS_SEED", "FLUMEN_CHAOS_BROKERS", "FLUMEN_CHAOS_ONLY"];
+pub(crate) const OUR_SETTINGS: [&str; 5] = [
+    "FLUMEN_CHAOS_SECONDS",
+    "FLUMEN_CHAOS_SEED",
+    "FLUMEN_CHAOS_BROKERS",
+    "FLUMEN_CHAOS_ONLY",
+    "FLUMEN_CHAOS_CLIENT",
+];
 
 /// How long after everything is whole the last writer may wait for an acknowledgement.
 const WRITERS_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -39,12 +44,12 @@ const WRITERS_WAIT_MAX: Duration = Duration::from_secs(60);
 #[test]
 fn nothing_acknowledged_is_lost_doubled_or_reordered() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let [seconds, seed, brokers, only] = OUR_SETTINGS;
+    let [seconds, seed, brokers, only, other] = OUR_SETTINGS;
     let (seconds, seed) = (setting(seconds, SECONDS), setting(seed, SEED));
     let brokers = i32::try_from(setting(brokers, BROKERS)).unwrap();
-    let only = setting(only, String::new());
+    let (only, other) = (setting(only, String::new()), setting(other, String::new()));
     println!("seed {seed}, {seconds} s, {brokers} brokers");
-    let report = runtime.block_on(run(Duration::from_secs(seconds), seed, brokers, &only));
+    let report = runtime.block_on(run(Duration::from_secs(seconds), seed, brokers, &only, &other));
     println!("{report}");
 }
 
@@ -54,7 +59,7 @@ fn setting<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
     value.map_or(default, |value| value.parse().unwrap())
 }
 
-async fn run(time: Duration, seed: u64, brokers: i32, only: &str) -> String {
+async fn run(time: Duration, seed: u64, brokers: i32, only: &str, other: &str) -> String {
     let clock = &seams().clock;
     let folder = Folder::new();
     let mut cluster = Cluster::new(folder.path(), brokers);
@@ -69,7 +74,7 @@ async fn run(time: Duration, seed: u64, brokers: i32, only: &str) -> String {
     let topic = NewTopic::new(TOPIC, PARTITIONS);
     onlooker.admin().create_topic(&topic).await.unwrap();
     cluster.whole_again(&onlooker, TOPIC).await;
-    let load = Load::start(&cluster.bootstrap()).await;
+    let load = Load::start(&cluster.bootstrap(), other).await;
     wait_for_writers(&mut cluster, &load, clock.monotonic()).await;
     assert_links_are_used(&cluster);
 
@@ -140,7 +145,7 @@ impl Drop for Folder {
 /// Lets a step happen and waits until nothing of it is left.
 async fn go_through(cluster: &mut Cluster, onlooker: &Client, load: &Load, step: &Step) -> Outcome {
     let clock = &seams().clock;
-    load.gaps.take(clock.monotonic());
+    let _ = load.take_gaps();
     let victims = faults::begin(cluster, onlooker, step).await;
     tokio::time::sleep(step.lasts).await;
     faults::end(cluster, step, &victims).await;
@@ -148,14 +153,15 @@ async fn go_through(cluster: &mut Cluster, onlooker: &Client, load: &Load, step:
     cluster.whole_again(onlooker, TOPIC).await;
     wait_for_writers(cluster, load, clock.monotonic()).await;
     load.assert_alive();
-    let now = clock.monotonic();
-    Outcome { gap: load.gaps.take(now), recovery: now - ended }
+    let recovery = clock.monotonic() - ended;
+    let (gap, other_gap) = load.take_gaps();
+    Outcome { gap, other_gap, recovery }
 }
 
 /// Waits until every writer was told after `since` that something is written.
 async fn wait_for_writers(cluster: &mut Cluster, load: &Load, since: Duration) {
     let clock = &seams().clock;
-    while load.gaps.oldest() <= since {
+    while load.waits_since() <= since {
         cluster.assert_alive();
         let waited = clock.monotonic() - since;
         if waited > WRITERS_WAIT_MAX {

@@ -11,6 +11,8 @@ use crate::plan::Step;
 pub(crate) struct Outcome {
     /// The longest time in which some writer was not told that something is written.
     pub(crate) gap: Duration,
+    /// The same of the writers of another client, if there is one.
+    pub(crate) other_gap: Option<Duration>,
     /// How long after the end of the fault everything was as before.
     pub(crate) recovery: Duration,
 }
@@ -18,7 +20,11 @@ pub(crate) struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (gap, recovery) = (self.gap.as_millis(), self.recovery.as_millis());
-        write!(f, "gap {gap:>6} ms, whole again after {recovery:>6} ms")
+        write!(f, "gap {gap:>6} ms, ")?;
+        if let Some(other) = self.other_gap {
+            write!(f, "of the other client {:>6} ms, ", other.as_millis())?;
+        }
+        write!(f, "whole again after {recovery:>6} ms")
     }
 }
 
@@ -38,13 +44,18 @@ impl Table {
     /// All rows, in milliseconds.
     pub(crate) fn render(&self) -> String {
         let mut text = format!(
-            "{:<44} {:>3} {:>9} {:>9} {:>9} {:>11} {:>11}\n",
+            "{:<44} {:>3} {:>9} {:>9} {:>9} {:>11} {:>11}",
             "fault", "n", "gap p50", "gap p99", "gap max", "whole p50", "whole max"
         );
+        let has_other = self.rows.values().flatten().any(|outcome| outcome.other_gap.is_some());
+        if has_other {
+            text += &format!(" {:>9} {:>9} {:>9}", "other p50", "other p99", "other max");
+        }
+        text.push('\n');
         for (name, outcomes) in &self.rows {
             let gaps = Shares::of(outcomes.iter().map(|outcome| outcome.gap));
             let recoveries = Shares::of(outcomes.iter().map(|outcome| outcome.recovery));
-            let row = writeln!(
+            let row = write!(
                 text,
                 "{name:<44} {:>3} {:>9} {:>9} {:>9} {:>11} {:>11}",
                 outcomes.len(),
@@ -55,6 +66,12 @@ impl Table {
                 recoveries.at(100)
             );
             row.expect("text takes all");
+            if has_other {
+                let others = Shares::of(outcomes.iter().filter_map(|outcome| outcome.other_gap));
+                let [median, most, longest] = [50, 99, 100].map(|percent| others.at(percent));
+                text += &format!(" {median:>9} {most:>9} {longest:>9}");
+            }
+            text.push('\n');
         }
         text
     }
