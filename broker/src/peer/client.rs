@@ -25,6 +25,9 @@ use super::service::PEER_FRAME_BYTES_MAX;
 /// A broker that comes back is to be found at once.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long one connection has to show that somebody is at its other end. Then another is tried.
+const PROBE_ANSWER_TIME: Duration = Duration::from_millis(250);
+
 /// Where a broker can be reached by other brokers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PeerAddress {
@@ -164,11 +167,14 @@ impl PeerClient {
     ///
     /// The sockets of a process that dies are closed one after the other: who hears of the first may
     /// still be let in by the listener, and lose that connection as well. So a broken one is no answer.
+    /// Nor is a silent one: it may be from before and half-open, and the next is made anew.
     pub(crate) async fn is_gone(&self, to: &PeerAddress, timeout: Duration) -> bool {
         let asking = async {
             loop {
-                match self.ask(to, Lane::Probe, PeerKind::Probe, &[], timeout).await {
-                    Err(PeerError::Unreachable { .. }) => sleep(RECONNECT_PAUSE).await,
+                match self.ask(to, Lane::Probe, PeerKind::Probe, &[], PROBE_ANSWER_TIME).await {
+                    Err(PeerError::Unreachable { .. } | PeerError::TimedOut) => {
+                        sleep(RECONNECT_PAUSE).await;
+                    }
                     asked => return asked == Err(PeerError::Refused),
                 }
             }

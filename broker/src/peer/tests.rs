@@ -183,6 +183,33 @@ async fn a_process_that_dies_while_it_is_asked_after_is_found_gone() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_forgotten_on_the_way_hides_no_death() {
+    let (one, two) = (Node::start(1).await, Node::start(2).await);
+    let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = PeerAddress { node_id: 2, address: way.local_addr().unwrap().to_string() };
+    let asked = Notify::new();
+    let carrying = async {
+        let (mut near, _) = way.accept().await.unwrap();
+        let mut far = two.stranger().await;
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            () = asked.notified() => {}
+        }
+        (near, far)
+    };
+    let asking = async {
+        let is_gone = one.client.is_gone(&address, PATIENCE).await;
+        asked.notify_one();
+        is_gone
+    };
+    let (forgotten, is_gone) = tokio::join!(carrying, asking);
+    assert!(!is_gone);
+    drop(way);
+    assert!(one.client.is_gone(&address, PATIENCE).await);
+    drop(forgotten);
+}
+
+#[tokio::test]
 async fn a_slow_answer_holds_up_no_other_lane() {
     let (one, two) = (Node::start(1).await, Node::start(2).await);
     let held = Arc::new(Notify::new());
