@@ -27,9 +27,12 @@ bootstrap, topic, partitions, group, first_value = sys.argv[1:]
 #: How long the library waits for an answer. Its default, a minute, would be all that a run sees of a
 #: half-open connection.
 ANSWER_MS_MAX = 10_000
+#: Its pauses before it connects again grow up to ten seconds where brokers die again and again, as here.
+RECONNECT_MS_MAX = 1_000
 COMMON = {
     "bootstrap.servers": bootstrap,
     "socket.timeout.ms": ANSWER_MS_MAX,
+    "reconnect.backoff.max.ms": RECONNECT_MS_MAX,
     "log_level": 0,
 }
 is_over = threading.Event()
