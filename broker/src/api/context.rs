@@ -83,6 +83,22 @@ impl Context {
         let endpoint = broker.endpoint(&self.listener_name)?;
         Some((broker.id, endpoint.host.clone(), i32::from(endpoint.port), broker.rack.clone()))
     }
+
+    /// The broker that clients are told is the controller; -1 if there is none.
+    pub(crate) fn named_controller(&self, image: &MetadataImage) -> i32 {
+        let is_listed = |id| self.endpoint_of(image, id).is_some();
+        let listed = image.live_brokers().map(|broker| broker.id).filter(|id| is_listed(*id));
+        named_controller(self.controller.leader(), self.config.node_id, &listed.collect::<Vec<_>>())
+    }
+}
+
+/// Who of the brokers that clients are told of is named as the controller: who leads the metadata quorum, and
+/// while that one is out of service any other, for each passes on what only the leader decides. A client
+/// that does not find the controller among the brokers of the same answer can go nowhere.
+fn named_controller(leader: Option<i32>, own_id: i32, listed: &[i32]) -> i32 {
+    let wanted = [leader, Some(own_id)];
+    let named = wanted.into_iter().flatten().find(|id| listed.contains(id));
+    named.or(listed.first().copied()).unwrap_or(-1)
 }
 
 /// One request's header and sender.
@@ -115,5 +131,19 @@ impl Call {
         let answer = answer.await;
         self.is_undecided.store(answer.is_err(), Ordering::Relaxed);
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_controller_is_one_of_the_brokers_that_are_named() {
+        assert_eq!(named_controller(Some(3), 2, &[1, 2, 3]), 3);
+        assert_eq!(named_controller(Some(3), 2, &[1, 2]), 2, "the leader is out of service");
+        assert_eq!(named_controller(Some(3), 2, &[1]), 1);
+        assert_eq!(named_controller(None, 2, &[1, 2]), 2);
+        assert_eq!(named_controller(Some(3), 2, &[]), -1);
     }
 }

@@ -1,7 +1,7 @@
 //! DescribeCluster (key 60), v0–v2. Names the cluster and its brokers.
 //! v1 asks brokers or controllers (KIP-919) · v2 brokers out of service too (KIP-1073).
-//! Differs from Kafka: the controller is the broker that leads the metadata quorum, where Kafka names
-//! any broker.
+//! Differs from Kafka: the controller is the broker that leads the metadata quorum if it is in service,
+//! where Kafka names any broker.
 
 use flumen_protocol::ErrorCode;
 use flumen_protocol::messages::describe_cluster::{
@@ -52,7 +52,7 @@ pub(super) async fn handle(
     let asked = request.include_cluster_authorized_operations;
     DescribeClusterResponse {
         cluster_id: image.cluster_id().to_owned(),
-        controller_id: ctx.controller.leader().unwrap_or(-1),
+        controller_id: ctx.named_controller(&image),
         brokers,
         cluster_authorized_operations: if asked { CLUSTER } else { NOT_ASKED },
         ..Default::default()

@@ -4,7 +4,7 @@
 //! (KIP-516), to be asked for from v12 on · v13 an error for the whole answer (KIP-1102).
 //! Differs from Kafka: of a topic that cannot be created the answer says why; topics asked for by name
 //! and by id in one request are all answered; the controller is the broker that leads the metadata
-//! quorum, where Kafka names any broker.
+//! quorum if it is in service, where Kafka names any broker.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ pub(super) async fn handle(
     MetadataResponse {
         brokers: brokers(ctx, &image),
         cluster_id: Some(image.cluster_id().to_owned()),
-        controller_id: ctx.controller.leader().unwrap_or(-1),
+        controller_id: ctx.named_controller(&image),
         topics,
         cluster_authorized_operations: cluster_operations,
         ..Default::default()

@@ -4,6 +4,9 @@
 
 import { createInterface } from "node:readline";
 
+/** Longer than the suite waits before it kills a driver; this is for one whose suite is gone. */
+const QUIT_MS_MAX = 15_000;
+
 /** Thrown for what the library cannot do; the message is the reason that the report shows. */
 export class Unsupported extends Error {}
 
@@ -19,6 +22,8 @@ export async function serve(connect) {
     const answer = await answerTo(actions, JSON.parse(line));
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   }
+  // A library may try for ever to take its leave of a broker that is gone.
+  setTimeout(() => process.exit(1), QUIT_MS_MAX);
   for (const { quit } of parts) {
     await quit();
   }
