@@ -8,8 +8,8 @@
 //! - A leader is in the in-sync set and in service. A new one comes from that set, else from the
 //!   eligible, in the order of the replicas; else from any replica where the topic allows it (R12): the
 //!   last that led, and those whose disk was replaced last.
-//! - A reassignment is done once all replicas that it adds are in sync, and enough remain (R16). Whenever
-//!   a replica goes, the leader epoch is another.
+//! - A reassignment is done once all replicas that it adds are in sync, and enough remain, or nobody goes who
+//!   has everything (R16). Whenever a replica goes, the leader epoch is another.
 
 use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
@@ -161,7 +161,8 @@ impl<'a> PartitionChange<'a> {
         self.rules.min_in_sync(self.assignment.replicas.len())
     }
 
-    /// Takes the old replicas away once the new ones are in sync.
+    /// Takes the old replicas away once the new ones are in sync, and enough are without those that have
+    /// everything. A crash makes no fewer enough: who is eligible then may be the only other to have it.
     fn complete_reassignment(&mut self) {
         let Assignment { replicas, directories, adding, removing } = &self.assignment;
         if adding.is_empty() && removing.is_empty() {
@@ -171,9 +172,11 @@ impl<'a> PartitionChange<'a> {
         let kept: Vec<i32> = self.in_sync.iter().copied().filter(stays).collect();
         let (replicas, directories): (Vec<i32>, Vec<_>) =
             replicas.iter().zip(directories).filter(|(id, _)| stays(id)).unzip();
-        let needed = self.rules.min_in_sync(replicas.len()).min(self.in_sync.len());
+        let PartitionImage { in_sync, eligible, .. } = self.partition;
+        let takes_from_few = kept.len() < self.rules.min_in_sync(replicas.len())
+            && in_sync.iter().chain(eligible).any(|id| !stays(id));
         let is_done = adding.iter().all(|id| kept.contains(id))
-            && kept.len() >= needed
+            && !takes_from_few
             && kept.iter().any(|id| self.standing.is_active(*id));
         if is_done {
             self.in_sync = kept;

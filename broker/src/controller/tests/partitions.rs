@@ -553,6 +553,21 @@ fn taking_a_replica_away_waits_until_enough_are_in_sync() {
 }
 
 #[test]
+fn a_crash_takes_nobody_away_who_has_everything_while_too_few_do() {
+    let mut cluster = five();
+    cluster.set("min.insync.replicas", "2");
+    cluster.propose(1, &[1]).unwrap();
+    assert_eq!(cluster.reassign(Some(&[2, 4]), true), ErrorCode::None);
+    cluster.propose(1, &[1, 4]).unwrap();
+    cluster.fence(1);
+    assert_eq!(cluster.state(), (Some(4), vec![4], vec![1]));
+    assert!(cluster.partition().is_reassigning(), "4 would be the only one to have it");
+    cluster.enter(1);
+    cluster.propose(4, &[1, 2, 4]).unwrap();
+    assert_eq!((cluster.state().1, cluster.partition().is_reassigning()), (vec![2, 4], false));
+}
+
+#[test]
 fn a_move_can_be_ended_and_changed() {
     let mut cluster = five();
     assert_eq!(cluster.reassign(None, false), ErrorCode::NoReassignmentInProgress);
