@@ -271,6 +271,13 @@ impl ConsumerHandle {
         }
     }
 
+    /// The generation of the group in which this consumer has its partitions, as the coordinator counts;
+    /// `None` while it is in none.
+    #[must_use]
+    pub fn generation(&self) -> Option<i32> {
+        Some(self.shared.group.lock().generation).filter(|generation| *generation >= 0)
+    }
+
     /// The offsets the group committed for these partitions; those without one are left out.
     ///
     /// # Errors

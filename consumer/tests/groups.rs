@@ -72,6 +72,7 @@ async fn three_members_share_a_topic_and_two_go_on_without_the_third() {
     client.admin().create_topic(&NewTopic::new("shared", 6)).await.unwrap();
     let member = || {
         let consumer = Consumer::new(&client, config("sharers")).unwrap();
+        assert_eq!(consumer.generation(), None);
         consumer.subscribe(["shared"]).unwrap();
         consumer
     };
@@ -81,6 +82,7 @@ async fn three_members_share_a_topic_and_two_go_on_without_the_third() {
     poll_until(&mut members, &mut seen, |members, _| is_balanced(members)).await;
     produce(&client, "shared", 0..300).await;
     poll_until(&mut members, &mut seen, |_, seen| seen.len() >= 300).await;
+    assert!(members.iter().all(|member| member.generation().is_some_and(|number| number > 0)));
 
     let described = client.admin().describe_group("sharers").await.unwrap();
     assert_eq!((described.state.as_str(), described.members.len()), ("Stable", 3));

@@ -75,21 +75,26 @@ impl Admin {
         isolation: Isolation,
     ) -> BTreeMap<TopicPartition, Result<ListedOffset, Error>> {
         let timeout_ms = timeout_ms(&self.client);
+        // Who leads in another epoch must not answer: it may know less than was told before (KIP-320).
+        let epoch = |topic: &str, partition: i32| {
+            let leader = self.client.cluster().leader(topic, partition);
+            leader.map_or(-1, |leader| leader.leader_epoch)
+        };
         let build = |topics: BTreeMap<String, Vec<(i32, OffsetSpec)>>| ListOffsetsRequest {
             replica_id: -1,
             isolation_level: isolation.code(),
             topics: topics
                 .into_iter()
                 .map(|(name, partitions)| ListOffsetsTopic {
-                    name,
                     partitions: partitions
                         .into_iter()
                         .map(|(partition_index, place)| ListOffsetsPartition {
                             partition_index,
+                            current_leader_epoch: epoch(&name, partition_index),
                             timestamp: place.timestamp(),
-                            ..ListOffsetsPartition::default()
                         })
                         .collect(),
+                    name,
                 })
                 .collect(),
             timeout_ms,
