@@ -1,10 +1,12 @@
 //! What must hold in every run, one file each, as a function of the history.
 //!
-//! Of a cluster more can be said: at every moment ([`live`]), and after it has healed ([`finished`]).
+//! Of a cluster more can be said: at every moment ([`live`]), once it has healed ([`healed`]), and of what
+//! clients found then ([`finished`]).
 
 mod acknowledged_survive;
 mod commits_survive;
 pub mod finished;
+pub mod healed;
 pub mod live;
 mod no_duplicates;
 mod observed_is_final;

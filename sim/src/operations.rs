@@ -74,6 +74,37 @@ pub enum Progress {
     },
 }
 
+/// The partitions that a member was given in a generation of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assigned {
+    /// The member.
+    pub member: u32,
+    /// The generation, as the coordinator counts.
+    pub generation: i32,
+    /// What it is to read.
+    pub partitions: Vec<PartitionIndex>,
+}
+
+/// The end of a partition, as its leader told a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToldEnd {
+    /// Where it is.
+    pub partition: PartitionIndex,
+    /// The offset of the next record.
+    pub offset: i64,
+}
+
+/// Where a partition was to be moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// Every place that was asked for: the replicas, the preferred leader first.
+    pub asked: Vec<Vec<i32>>,
+    /// At least one of these requests was acknowledged.
+    pub is_acknowledged: bool,
+    /// The replicas in the end.
+    pub found: Vec<i32>,
+}
+
 /// What became of a topic that is created once, and perhaps deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TopicLife {
@@ -98,6 +129,12 @@ pub struct Operations {
     pub polls: Vec<Poll>,
     /// What became of the group's places, in the order in which members heard of it.
     pub progress: Vec<Progress>,
+    /// In the order in which members heard of it.
+    pub assigned: Vec<Assigned>,
+    /// In the order in which one client was told of them.
+    pub ends: Vec<ToldEnd>,
+    /// Where partitions were moved.
+    pub moves: BTreeMap<PartitionIndex, Moves>,
     /// What became of topics.
     pub topics: BTreeMap<String, TopicLife>,
 }

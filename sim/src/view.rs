@@ -53,6 +53,8 @@ pub struct ReplicaView {
     pub is_leader: bool,
     /// The epoch of the leader, as far as the broker knows.
     pub leader_epoch: i32,
+    /// Where the log starts.
+    pub log_start_offset: i64,
     /// Up to where consumers may read here.
     pub high_watermark: i64,
     /// Where the log ends.
@@ -140,6 +142,7 @@ impl Viewer {
             partition: key,
             is_leader: partition.is_leading(),
             leader_epoch: partition.leader_epoch(),
+            log_start_offset: partition.log_start_offset(),
             high_watermark: partition.high_watermark(),
             log_end_offset: partition.log_end_offset(),
             committed,

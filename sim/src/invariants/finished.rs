@@ -2,6 +2,9 @@
 //! [`anomalies`](crate::anomalies) looks for.
 
 mod commits_never_go_back;
+mod ends_never_go_back;
+pub(crate) mod moves_arrive;
+mod one_member_each;
 pub(crate) mod topics_survive;
 
 use crate::operations::Operations;
@@ -12,6 +15,9 @@ pub type Finished = (&'static str, fn(&Operations) -> Result<(), String>);
 /// All of them.
 pub const ALL: &[Finished] = &[
     ("commits never go back", commits_never_go_back::check),
+    ("ends never go back", ends_never_go_back::check),
+    ("moves arrive", moves_arrive::check),
+    ("one member each", one_member_each::check),
     ("topics survive", topics_survive::check),
 ];
 
@@ -28,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::operations::Progress::{Began, Committed, Found};
-    use crate::operations::TopicLife;
+    use crate::operations::{Assigned, Moves, ToldEnd, TopicLife};
 
     fn sound() -> Operations {
         let id = Some(Uuid::ONE);
@@ -48,6 +54,28 @@ mod tests {
                 Committed { member: (2, 1), partition: 0, offset: 7 },
                 Found { partition: 0, offset: 7 },
             ],
+            assigned: vec![
+                Assigned { member: 1, generation: 1, partitions: vec![0] },
+                Assigned { member: 2, generation: 2, partitions: vec![0] },
+                Assigned { member: 1, generation: 2, partitions: vec![1] },
+            ],
+            ends: vec![
+                ToldEnd { partition: 0, offset: 5 },
+                ToldEnd { partition: 1, offset: 2 },
+                ToldEnd { partition: 0, offset: 5 },
+            ],
+            moves: [
+                (0, Moves { asked: vec![vec![1, 2]], is_acknowledged: false, found: vec![3] }),
+                (
+                    1,
+                    Moves {
+                        asked: vec![vec![1, 2], vec![2, 3]],
+                        is_acknowledged: true,
+                        found: vec![2, 3],
+                    },
+                ),
+            ]
+            .into(),
             topics: [
                 ("created".to_owned(), created),
                 ("deleted".to_owned(), deleted),
@@ -77,6 +105,11 @@ mod tests {
             ("commits never go back", |all| {
                 all.progress.push(Found { partition: 0, offset: 5 });
             }),
+            ("ends never go back", |all| all.ends[2].offset = 4),
+            ("moves arrive", |all| {
+                all.moves.get_mut(&1).unwrap().found = vec![2];
+            }),
+            ("one member each", |all| all.assigned[2].partitions.push(0)),
             ("topics survive", |all| topic(all, "created").found = None),
             ("topics survive", |all| topic(all, "created").found = Some(Uuid::ZERO)),
             ("topics survive", |all| topic(all, "deleted").found = Some(Uuid::ONE)),

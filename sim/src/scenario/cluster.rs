@@ -25,12 +25,12 @@ use super::Failure;
 use crate::anomalies;
 use crate::cluster::{CLIENTS, Cluster};
 use crate::faults::{Injector, schedule};
-use crate::invariants::{finished, live};
+use crate::invariants::{finished, healed, live};
 use crate::network::Network;
 use crate::node::Node;
 use crate::operations::Operations;
 use crate::rng::SeededRng;
-use crate::view::{View, Viewer};
+use crate::view::Viewer;
 
 const TOPIC: &str = "load";
 const PARTITIONS: i32 = 4;
@@ -70,11 +70,14 @@ impl Outcome {
     /// Everything in it, a line each: two runs of one seed must agree on it.
     #[must_use]
     pub fn trace(&self) -> String {
-        let Operations { sends, polls, progress, topics } = &self.operations;
+        let Operations { sends, polls, progress, assigned, ends, moves, topics } = &self.operations;
         let mut lines = self.log.clone();
         lines.extend(sends.iter().map(|send| format!("{send:?}")));
         lines.extend(polls.iter().map(|poll| format!("{poll:?}")));
         lines.extend(progress.iter().map(|progress| format!("{progress:?}")));
+        lines.extend(assigned.iter().map(|assigned| format!("{assigned:?}")));
+        lines.extend(ends.iter().map(|end| format!("{end:?}")));
+        lines.extend(moves.iter().map(|moves| format!("{moves:?}")));
         lines.extend(topics.iter().map(|topic| format!("{topic:?}")));
         lines.push(format!("{:?} {:?}", self.problems, self.elapsed));
         lines.join("\n")
@@ -128,11 +131,15 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
         next_look = cluster.elapsed() + LOOK_EVERY;
         let view = viewer.look(cluster.elapsed(), &cluster.machines);
         problems = watch.observe(&view);
-        let ailments = ailments(&view, cluster.machines.len());
+        let is_time_over = cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY;
+        if !are_clients_done && !is_time_over {
+            continue;
+        }
+        let ailments = healed::ailments(&view, cluster.machines.len());
         if are_clients_done && ailments.is_empty() {
             break;
         }
-        if cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY {
+        if is_time_over {
             let busy = busy.borrow();
             problems.push(format!("no recovery: {busy:?} not done; {ailments:?}"));
         }
@@ -146,23 +153,6 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
         problems.extend(finished::violations(&operations));
     }
     Ok(Outcome { operations, log, problems, elapsed })
-}
-
-/// What is still not well: partitions without leader, or with replicas out of sync.
-fn ailments(view: &View, brokers: usize) -> Vec<String> {
-    let mut ailments = Vec::new();
-    if view.brokers.len() < brokers {
-        ailments.push(format!("{} of {brokers} brokers run", view.brokers.len()));
-    }
-    let Some(image) = view.newest_image() else { return ailments };
-    for topic in image.topics() {
-        for (index, partition) in topic.indexed_partitions() {
-            if partition.leader.is_none() || partition.in_sync.len() < partition.replicas.len() {
-                ailments.push(format!("{}-{index}: {partition:?}", topic.name));
-            }
-        }
-    }
-    ailments
 }
 
 fn host(id: i32) -> String {
@@ -187,8 +177,9 @@ fn broker_config(id: i32, brokers: i32) -> BrokerConfig {
         ("offsets.topic.replication.factor", replicas),
         ("group.min.session.timeout.ms", "1000"),
         ("group.initial.rebalance.delay.ms", "100"),
-        // Short, so that a run rolls segments.
+        // Short, so that a run rolls segments, and metadata is read from snapshots.
         ("log.roll.ms", "4000"),
+        ("metadata.log.max.snapshot.interval.ms", "4000"),
     ];
     let of_several = of_several.into_iter().filter(|_| brokers > 1);
     BrokerConfig::with(of_all.into_iter().chain(of_several)).expect("these settings are right")
@@ -242,6 +233,8 @@ impl Clients {
         let program = self.program(&seeds, &shared).await?;
         let following = reading::follow(program, MEMBERS + 1);
         running.push(self.noted("follower".to_owned(), following).boxed_local());
+        let asking = reading::ask_ends(self.program(&seeds, &shared).await?);
+        running.push(self.noted("asker".to_owned(), asking).boxed_local());
         let administering = administration::run(admin.clone(), self.brokers);
         running.push(self.noted("administrator".to_owned(), administering).boxed_local());
         try_join_all(running).await?;

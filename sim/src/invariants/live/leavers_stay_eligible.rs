@@ -12,7 +12,7 @@ use super::Live;
 use crate::view::{PartitionKey, View};
 
 /// `min.insync.replicas` of all topics of a run, where they have as many replicas.
-const IN_SYNC_MIN: usize = 2;
+pub(super) const IN_SYNC_MIN: usize = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use flumen_client::admin::{ClusterDescription, Election, NewTopic};
+use flumen_client::cluster::Topic;
 use flumen_client::{Client, TopicPartition};
 use flumen_protocol::Uuid;
 
-use super::{LOOK_EVERY, Program};
-use crate::invariants::finished::topics_survive;
+use super::{LOOK_EVERY, Program, TOPIC};
+use crate::invariants::finished::{moves_arrive, topics_survive};
 use crate::operations::{Operations, TopicLife};
 
 /// Pause between two changes.
@@ -54,10 +55,9 @@ pub(super) async fn run(mut program: Program, brokers: i32) -> turmoil::Result {
                     change(&program, &name, |life| life.is_deleted = true);
                 }
             }
-            // Whether these come to anything is for the invariants to see.
             2..=4 if brokers >= REPLICAS_MAX => {
                 let moves = moves(&program, brokers)?;
-                drop(admin.alter_reassignments(&moves).await);
+                move_partitions(&program, moves).await;
             }
             5 => drop(admin.elect_leaders(Election::Preferred, None).await),
             _ => {
@@ -96,13 +96,28 @@ fn moves(
     Ok(moves)
 }
 
-/// Looks which topics there are: again for a while if they are not what they should be, since a broker
-/// that was cut off may be behind for a moment.
+/// Asks for moves; whether they come to their ends is for the invariants to see.
+async fn move_partitions(program: &Program, moves: BTreeMap<TopicPartition, Option<Vec<i32>>>) {
+    for (partition, replicas) in &moves {
+        let mut operations = program.shared.borrow_mut();
+        let moves = operations.moves.entry(partition.partition).or_default();
+        moves.asked.extend(replicas.clone());
+    }
+    let Ok(outcomes) = program.client.admin().alter_reassignments(&moves).await else { return };
+    for (partition, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_ok()) {
+        let mut operations = program.shared.borrow_mut();
+        operations.moves.entry(partition.partition).or_default().is_acknowledged = true;
+    }
+}
+
+/// Looks which topics there are, and where partitions are: again for a while if they are not what they
+/// should be, since a broker that was cut off may be behind for a moment.
 pub(super) async fn look(program: &Program) -> turmoil::Result {
     for _ in 0..LOOKS_MAX {
         let found = program.client.admin().list_topics().await?;
         let found: BTreeMap<_, _> = found.iter().map(|topic| (&*topic.name, topic.id)).collect();
-        if note(&mut program.shared.borrow_mut(), &found).is_ok() {
+        let placed = program.client.admin().describe_topic(TOPIC).await?;
+        if note(&mut program.shared.borrow_mut(), &found, &placed).is_ok() {
             break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -110,12 +125,21 @@ pub(super) async fn look(program: &Program) -> turmoil::Result {
     Ok(())
 }
 
-/// Notes which topics were found, and says whether they are what they should be.
-fn note(operations: &mut Operations, found: &BTreeMap<&str, Uuid>) -> Result<(), String> {
+/// Notes which topics were found, and where partitions are, and says whether they are what they should be.
+fn note(
+    operations: &mut Operations,
+    found: &BTreeMap<&str, Uuid>,
+    placed: &Topic,
+) -> Result<(), String> {
     for (name, life) in &mut operations.topics {
         life.found = found.get(&**name).copied();
     }
-    topics_survive::check(operations)
+    for (partition, moves) in &mut operations.moves {
+        let placed = placed.partitions.iter().find(|placed| placed.index == *partition);
+        moves.found = placed.map(|placed| placed.replicas.clone()).unwrap_or_default();
+    }
+    topics_survive::check(operations)?;
+    moves_arrive::check(operations)
 }
 
 fn change(program: &Program, name: &str, change: impl FnOnce(&mut TopicLife)) {

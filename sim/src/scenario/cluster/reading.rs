@@ -1,8 +1,7 @@
 //! Consumers: members of a group that commit what they read, and one that reads everything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flumen_client::TopicPartition;
@@ -14,22 +13,37 @@ use flumen_consumer::{
 
 use super::{GROUP, Program, TOPIC};
 use crate::history::Value;
-use crate::operations::{Poll, Polled, Progress};
+use crate::operations::{Assigned, Poll, Polled, Progress, ToldEnd};
+
+/// Pause between two questions for the ends.
+const ASK_PAUSE_MS_MAX: u64 = 500;
 
 /// How long a call for records waits.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Counts how often the partitions of a member change.
+/// The partitions of a member, every time they changed, and the generation.
 #[derive(Debug, Default)]
-struct Placings(AtomicU64);
+struct Placings(Mutex<Vec<(i32, Vec<i32>)>>);
+
+impl Placings {
+    /// The number of the last change, and what was not taken yet.
+    fn taken(&self, before: u64) -> (u64, Vec<(i32, Vec<i32>)>) {
+        let all = self.0.lock().expect("nobody panics while holding it");
+        let new = all.iter().skip(usize::try_from(before).unwrap_or(usize::MAX));
+        (all.len() as u64, new.cloned().collect())
+    }
+}
 
 impl RebalanceListener for Placings {
     fn assigned<'a>(
         &'a self,
-        _consumer: &'a ConsumerHandle,
-        _partitions: &'a [TopicPartition],
+        consumer: &'a ConsumerHandle,
+        partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, ()> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        let partitions = partitions.iter().map(|partition| partition.partition).collect();
+        let generation = consumer.generation().unwrap_or(-1);
+        let mut all = self.0.lock().expect("nobody panics while holding it");
+        all.push((generation, partitions));
         Box::pin(async {})
     }
 }
@@ -49,13 +63,19 @@ pub(super) async fn in_group(mut program: Program, number: u32) -> turmoil::Resu
     let mut consumer = Consumer::new(&program.client, config)?;
     consumer.subscribe_with([TOPIC], Arc::clone(&placings) as _)?;
     let mut begun: BTreeMap<i32, u64> = BTreeMap::new();
+    let mut placing = 0;
     loop {
         // What is wrong will be right again, or the run does not come to its end.
         let Ok(records) = consumer.poll_batch(POLL).await else {
             program.pause(100).await;
             continue;
         };
-        let placing = placings.0.load(Ordering::Relaxed);
+        let (changes, assigned) = placings.taken(placing);
+        placing = changes;
+        for (generation, partitions) in assigned {
+            let assigned = Assigned { member: number, generation, partitions };
+            program.shared.borrow_mut().assigned.push(assigned);
+        }
         let member = (number, placing);
         note(&program, member, &records);
         let mut next = BTreeMap::new();
@@ -101,6 +121,17 @@ async fn ends(program: &Program) -> Option<BTreeMap<TopicPartition, i64>> {
         Some((partition, listed.ok()?.offset?))
     };
     listed.into_iter().map(end).collect()
+}
+
+/// Asks again and again where the partitions end.
+pub(super) async fn ask_ends(mut program: Program) -> turmoil::Result {
+    while !program.is_draining() {
+        for (TopicPartition { partition, .. }, offset) in ends(&program).await.unwrap_or_default() {
+            program.shared.borrow_mut().ends.push(ToldEnd { partition, offset });
+        }
+        program.pause(ASK_PAUSE_MS_MAX).await;
+    }
+    Ok(())
 }
 
 /// Reads all partitions from their beginning while faults go on.
