@@ -98,6 +98,42 @@ bugs! {
     CutBatchesAreRemembered,
     /// A follower does not note which producers' batches it copies.
     FollowersIgnoreProducers,
+    /// A new leader shows all that it has as committed.
+    NewLeadersShowAll,
+    /// A log that is opened counts as committed to its end.
+    OpenedLogsAreCommitted,
+    /// A leader goes by the in-sync set that it has proposed before that is accepted.
+    ProposalsCountAtOnce,
+    /// An in-sync set is taken from whoever led once.
+    OldLeadersPropose,
+    /// A log that is cut off keeps the leader epochs of what is gone.
+    EpochsAreNotCutBack,
+    /// Any replica may lead when nobody else can, though nobody has asked for that.
+    UncleanIsAllowed,
+    /// A leader is elected though it is out of service.
+    FencedAreElected,
+    /// The old replicas go before the new ones are in sync.
+    MovesEndEarly,
+    /// The old replicas stay though all new ones are in sync.
+    MovesNeverEnd,
+    /// A broker keeps what it has of a partition that was moved away.
+    DepartedStay,
+    /// A broker keeps what it has of a topic that was deleted.
+    DeletedTopicsStay,
+    /// A follower hears of a high watermark only with records.
+    WatermarksAreNotTold,
+    /// A new leader tells where a partition ends before it knows.
+    EndsAreToldUnsettled,
+    /// A snapshot of the metadata does not say who is eligible.
+    SnapshotsForgetEligible,
+    /// A snapshot of the metadata does not say which producer ids are given.
+    SnapshotsForgetProducerIds,
+    /// Only the last batch of a producer is known when it comes again.
+    OneBatchIsRemembered,
+    /// All members of a group are given what the first is.
+    AllAreAssignedTheSame,
+    /// A fetch session goes on reading where it began.
+    SessionsStandStill,
 }
 
 /// Whether a bug is there.

@@ -246,7 +246,9 @@ impl ProducerState {
         } else {
             let is_checked = !is_planted(Bug::RetriesAreAppended);
             if origin == AppendOrigin::Client && is_checked {
-                if let Some(&batch) = entry.batches().iter().find(|batch| {
+                let known =
+                    if is_planted(Bug::OneBatchIsRemembered) { 1 } else { BATCHES_REMEMBERED };
+                if let Some(&batch) = entry.batches().iter().rev().take(known).find(|batch| {
                     header.producer_epoch == entry.epoch && batch.is_retried_by(header)
                 }) {
                     return Ok(Staged::Duplicate(batch));

@@ -75,7 +75,7 @@ impl<'a> PartitionChange<'a> {
             },
             excluded: None,
             must_elect: false,
-            allows_unclean: rules.allows_unclean,
+            allows_unclean: rules.allows_unclean || is_planted(Bug::UncleanIsAllowed),
         }
     }
 
@@ -175,8 +175,9 @@ impl<'a> PartitionChange<'a> {
         let PartitionImage { in_sync, eligible, .. } = self.partition;
         let takes_from_few = kept.len() < self.rules.min_in_sync(replicas.len())
             && in_sync.iter().chain(eligible).any(|id| !stays(id));
-        let is_done = adding.iter().all(|id| kept.contains(id))
-            && !takes_from_few
+        let have_joined = adding.iter().all(|id| kept.contains(id)) && !takes_from_few;
+        let is_done = (have_joined || is_planted(Bug::MovesEndEarly))
+            && !is_planted(Bug::MovesNeverEnd)
             && kept.iter().any(|id| self.standing.is_active(*id));
         if is_done {
             self.in_sync = kept;
@@ -199,9 +200,10 @@ impl<'a> PartitionChange<'a> {
             };
             return (goes_on, false);
         }
+        let may_be_elected = |id: &i32| may_lead(id) || is_planted(Bug::FencedAreElected);
         let first_of = |set: &[i32]| {
             let mut replicas = self.assignment.replicas.iter().copied();
-            replicas.find(|id| set.contains(id) && may_lead(id))
+            replicas.find(|id| set.contains(id) && may_be_elected(id))
         };
         if is_planted(Bug::AnyReplicaMayLead)
             && let Some(leader) = first_of(&self.assignment.replicas)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use flumen_protocol::messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic, PartitionData};
 
@@ -133,6 +134,7 @@ impl Session {
         for fetched in full_fetch(topics) {
             let place = self.places.get(&fetched.key()).copied();
             match place.and_then(|place| self.order.get_mut(&place)) {
+                Some(_) if is_planted(Bug::SessionsStandStill) => {}
                 Some(entry) => entry.fetched = fetched,
                 None => self.append(fetched, Told::NOTHING),
             }

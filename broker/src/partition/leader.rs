@@ -109,6 +109,8 @@ impl Leader {
         high_watermark: i64,
         now: Duration,
     ) -> Self {
+        let shows_all = is_planted(Bug::NewLeadersShowAll);
+        let known = if shows_all { own.log_end_offset } else { high_watermark };
         let mut leader = Self {
             node_id,
             leadership,
@@ -116,7 +118,7 @@ impl Leader {
             epoch_start_offset: own.log_end_offset,
             leading_since: now,
             followers: BTreeMap::new(),
-            high_watermark: high_watermark.min(own.log_end_offset),
+            high_watermark: known.min(own.log_end_offset),
             proposals: proposals::Proposals::default(),
         };
         leader.advance_high_watermark();

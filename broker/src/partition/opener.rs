@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use flumen_storage::{OpenContext, OpenError, PartitionLog, read_topic_id, write_topic_id};
 use tracing::{debug, error, info, warn};
@@ -115,7 +116,8 @@ impl Opener {
             return Err(Unusable::Missing { end, recovery_point });
         }
         let identity = (Arc::clone(&image.name), image.id, index);
-        let high_watermark = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
+        let known = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
+        let high_watermark = if is_planted(Bug::OpenedLogsAreCommitted) { end } else { known };
         let data_dir = Arc::clone(&self.data_dir);
         let opened =
             Arc::new(Partition::new(identity, self.node_id, high_watermark, log, data_dir));

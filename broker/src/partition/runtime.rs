@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flumen_client::connection::{Seams, Spawn};
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 use flumen_storage::checkpoint::PartitionOffsets;
 use flumen_storage::log_dir::{Checkpoint, LogDirError};
@@ -165,6 +166,9 @@ impl Keeper {
                 (Some(Hosted::Here(here)), Some(part)) => {
                     here.set_throttled(&config, partition);
                     here.take_part(part, Arc::clone(&log_config));
+                    Hosted::Here(here)
+                }
+                (Some(Hosted::Here(here)), None) if is_planted(Bug::DepartedStay) => {
                     Hosted::Here(here)
                 }
                 (Some(Hosted::Here(here)), None) => {

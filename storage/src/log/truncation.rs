@@ -87,7 +87,9 @@ impl PartitionLog {
             self.producers = producer_state_at(&self.dir, &self.segments, self.log_end_offset)?;
         }
         let mut epochs = self.epochs.clone();
-        epochs.truncate_from_end(self.log_end_offset);
+        if !is_planted(Bug::EpochsAreNotCutBack) {
+            epochs.truncate_from_end(self.log_end_offset);
+        }
         let state = LogState { log_start_offset: self.log_start_offset, epochs };
         // This syncs the directory as well, and it must: snapshots and seals are written without a
         // sync when the log has grown again, and were the removed ones to come back in their place,

@@ -355,6 +355,9 @@ impl Entry {
     }
 
     fn must_tell(&self, seen: &Seen) -> bool {
+        if is_planted(Bug::WatermarksAreNotTold) && self.told.is_some() {
+            return seen.found.is_err();
+        }
         self.told != ends(seen)
     }
 

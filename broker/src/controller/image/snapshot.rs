@@ -1,5 +1,6 @@
 //! Writes an image out as the records that build it.
 
+use flumen_planted::{Bug, is_planted};
 use flumen_protocol::Uuid;
 
 use super::{BrokerImage, Configs, MetadataImage, PartitionImage};
@@ -18,7 +19,7 @@ impl MetadataImage {
                 (self.cluster_id.to_string(), self.next_broker_epoch);
             records.push(ClusterRecord { cluster_id, next_broker_epoch }.into());
         }
-        if self.next_producer_id > 0 {
+        if self.next_producer_id > 0 && !is_planted(Bug::SnapshotsForgetProducerIds) {
             let next_producer_id = self.next_producer_id;
             let block = ProducerIdsRecord { broker_id: -1, broker_epoch: -1, next_producer_id };
             records.push(block.into());
@@ -56,13 +57,14 @@ fn register_broker(broker: &BrokerImage) -> RegisterBrokerRecord {
 }
 
 fn partition(topic_id: Uuid, partition_index: i32, partition: &PartitionImage) -> PartitionRecord {
+    let is_known = |_: &&i32| !is_planted(Bug::SnapshotsForgetEligible);
     PartitionRecord {
         topic_id,
         partition_index,
         replicas: partition.replicas.clone(),
         directories: partition.directories.clone(),
         in_sync: partition.in_sync.clone(),
-        eligible: partition.eligible.clone(),
+        eligible: partition.eligible.iter().filter(is_known).copied().collect(),
         leader: partition.leader,
         leader_epoch: partition.leader_epoch,
         partition_epoch: partition.partition_epoch,

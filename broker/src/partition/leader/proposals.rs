@@ -109,6 +109,10 @@ impl Leader {
         proposals.proposed.extend(in_sync.iter().map(|(id, _)| *id));
         let (leader_epoch, partition_epoch) =
             (self.leadership.leader_epoch, self.leadership.partition_epoch);
+        if is_planted(Bug::ProposalsCountAtOnce) {
+            self.leadership.in_sync = in_sync.iter().map(|(id, _)| *id).collect();
+            self.proposals.proposed.clear();
+        }
         Some(InSyncProposal { leader_epoch, partition_epoch, in_sync, number })
     }
 
