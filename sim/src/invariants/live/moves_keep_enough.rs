@@ -39,8 +39,9 @@ fn goes_too_far(before: &PartitionImage, after: &PartitionImage) -> bool {
         return false;
     }
     let was_there = |id: &i32| before.replicas.contains(id) && !before.adding.contains(id);
-    let may_be_there =
-        |id: &i32| was_there(id) || after.in_sync.contains(id) || after.adding.contains(id);
+    // One that was added, and is not wanted any more, may stay as one that goes.
+    let is_moving = |id: &i32| after.adding.contains(id) || after.removing.contains(id);
+    let may_be_there = |id: &i32| was_there(id) || after.in_sync.contains(id) || is_moving(id);
     let mut had_everything = before.in_sync.iter().chain(&before.eligible);
     let has_one_gone = had_everything.any(|id| was_there(id) && !after.replicas.contains(id));
     let is_enough = after.in_sync.len() >= IN_SYNC_MIN.min(after.replicas.len());
@@ -86,6 +87,10 @@ mod tests {
         check(&at_rest, &PartitionImage { partition_epoch: 2, ..before.clone() }, false);
         // In between it may have joined and left.
         check(&before, &partition(4, &[2, 3, 4], &[2, 3]), false);
+        // It is to go elsewhere.
+        let (adding, removing) = (vec![5], vec![1, 4]);
+        let elsewhere = partition(2, &[2, 3, 5, 1, 4], &[1, 2, 3]);
+        check(&before, &PartitionImage { adding, removing, ..elsewhere }, false);
         // It was called off.
         check(&before, &partition(2, &[1, 2, 3], &[1, 2, 3]), false);
     }
