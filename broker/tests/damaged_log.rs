@@ -1,16 +1,17 @@
-//! A replica whose log was damaged while its broker was down: another leads, and it is copied anew.
+//! A replica whose log is damaged, while its broker is down or runs: another leads, and it is copied anew.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use flumen_broker::controller::PartitionImage;
 use flumen_protocol::ErrorCode;
 
-use support::pair::{Pair, create_copied, until};
+use support::pair::{Pair, create_copied, create_on, until};
 use support::{Node, batch};
 
 fn partition(node: &Node) -> PartitionImage {
@@ -74,4 +75,42 @@ fn a_damaged_replica_does_not_lead_and_is_copied_anew() {
 #[test]
 fn a_replica_that_lost_its_files_does_not_lead_and_is_copied_anew() {
     check(|partition| fs::remove_dir_all(partition).unwrap());
+}
+
+#[test]
+fn a_leader_that_finds_its_log_damaged_lets_another_lead_and_copies_it_anew() {
+    let pair = Pair::new();
+    // Several segments: what is damaged was not written a moment ago.
+    let small = [("log.segment.bytes", "1048576")];
+    let [first, second] = [pair.start(1, &small), pair.start(2, &small)];
+    create_on(&mut first.client(), "t", &[1, 2]);
+    until(|| partition(&first).leader == Some(1));
+    for _ in 0..30 {
+        let large = batch(&[vec![b'x'; 60_000]]);
+        until(|| first.client().produce("t", 0, large.clone()).0 == ErrorCode::None);
+    }
+    until(|| are_both_in_sync(&first) && high_watermark(&first) == Some(30));
+    let log = pair.dir(1).join("t-0").join("00000000000000000000.log");
+    damage_on_disk(&log);
+
+    until(|| {
+        // Whoever reads it finds the damage.
+        first.client().fetch("t", 0, 0);
+        partition(&first).leader == Some(2)
+    });
+    until(|| are_both_in_sync(&first) && high_watermark(&first) == Some(30));
+    let copy = pair.dir(2).join("t-0").join(log.file_name().unwrap());
+    assert!(fs::read(&log).unwrap() == fs::read(copy).unwrap(), "what was damaged is whole again");
+    second.stop();
+    first.stop();
+}
+
+/// Flips a bit in the first batch of a segment, as the disk has it: nothing of it is in memory.
+fn damage_on_disk(log: &Path) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(log).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, 65).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], 65).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }

@@ -247,8 +247,8 @@ impl Fetch {
     async fn warm(&mut self) {
         let cold = self.targets.iter().enumerate().filter_map(|(place, target)| {
             let read = target.found.as_ref().ok()?.as_ref()?;
-            (!read.plan.is_resident())
-                .then(|| (place, target.partition.clone().ok(), read.plan.clone()))
+            let partition = target.partition.as_ref().ok()?;
+            (!read.plan.is_resident()).then(|| (place, Arc::clone(partition), read.plan.clone()))
         });
         for place in warm(&self.ctx, cold.collect()).await {
             self.targets[place].found = Err(ErrorCode::KafkaStorageError);
@@ -411,22 +411,15 @@ impl Target {
 /// that the disk has damaged is not sent. Says for which of them that is so.
 pub(super) async fn warm(
     ctx: &Context,
-    cold: Vec<(usize, Option<Arc<Partition>>, ReadResult)>,
+    cold: Vec<(usize, Arc<Partition>, ReadResult)>,
 ) -> Vec<usize> {
     let check = move || {
-        let check = |(place, partition, plan): (usize, Option<Arc<Partition>>, ReadResult)| {
-            plan.warm().err().map(|error| (place, partition, error))
+        let is_unreadable = |(_, partition, plan): &(usize, Arc<Partition>, ReadResult)| {
+            partition.check(plan).is_err()
         };
-        cold.into_iter().filter_map(check).collect::<Vec<_>>()
+        cold.into_iter().filter(is_unreadable).map(|(place, ..)| place).collect()
     };
-    let damaged = blocking(&*ctx.seams.spawn, check).await.unwrap_or_default();
-    for (_, partition, error) in &damaged {
-        if let Some(partition) = partition {
-            let (topic, index) = (partition.topic(), partition.index());
-            tracing::error!(%topic, partition = index, %error, "records are not sent");
-        }
-    }
-    damaged.into_iter().map(|(place, ..)| place).collect()
+    blocking(&*ctx.seams.spawn, check).await.unwrap_or_default()
 }
 
 pub(super) async fn wait_until(mut is_so: impl FnMut(&std::task::Context<'_>) -> bool) {

@@ -180,7 +180,8 @@ impl ReplicaFetch {
     async fn warm(&mut self) {
         let cold = self.seen.iter().enumerate().filter_map(|(number, seen)| {
             let read = seen.found.as_ref().ok()?;
-            (!read.plan.is_resident()).then(|| (number, seen.partition.clone(), read.plan.clone()))
+            let partition = seen.partition.as_ref()?;
+            (!read.plan.is_resident()).then(|| (number, Arc::clone(partition), read.plan.clone()))
         });
         for number in warm(&self.ctx, cold.collect()).await {
             self.seen[number].found = Err(ErrorCode::KafkaStorageError);

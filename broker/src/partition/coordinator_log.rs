@@ -75,6 +75,7 @@ fn read(partition: &Partition, offset: i64, max_bytes: usize) -> Result<Bytes, L
     let read = read.map_err(|error| match error {
         ReadError::NotLeader | ReadError::Epoch(_) | ReadError::Log(_) => LogError::NotLeader,
     })?;
+    partition.check(&read.plan).map_err(|_damaged| LogError::NotLeader)?;
     let mut bytes = BytesMut::with_capacity(read.plan.size);
     for range in read.plan.segments {
         bytes.extend_from_slice(&range.read().map_err(|error| {

@@ -47,9 +47,10 @@ use flumen_protocol::Uuid;
 use flumen_storage::group_commit::{Flush, FlushResult, Flushable, Registration};
 use flumen_storage::{
     AbortedTransaction, AppendInfo, AppendOrigin, EpochEndOffset, FlushPlan, FlushProgress,
-    MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery,
+    MaintenanceError, PartitionLog, ReadResult, TimestampOffset, TimestampQuery, VerifyError,
 };
 use parking_lot::Mutex;
+use tracing::error;
 
 use self::role::Role;
 use self::throttle::Throttled;
@@ -143,6 +144,8 @@ pub struct Partition {
     state: AtomicU8,
     /// Whether consumers have read from this replica since it follows its leader.
     is_read_from: AtomicBool,
+    /// Whether the disk has damaged what is committed.
+    is_damaged: AtomicBool,
     throttled: Throttled,
     waiters: Waiters,
     data_dir: Arc<DataDir>,
@@ -170,6 +173,7 @@ impl Partition {
             role: Mutex::new(Role::none(high_watermark)),
             state: AtomicU8::new(FOLLOWING),
             is_read_from: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
             throttled: Throttled::default(),
             waiters: Waiters::default(),
             syncs: data_dir.group_commit().register(),
@@ -510,6 +514,27 @@ impl Partition {
 
     pub(crate) fn forget_fetch(&self, watch: &Arc<FetchWatch>) {
         self.waiters.forget_fetch(watch);
+    }
+
+    /// Reads what `plan` gave and checks every batch of it, see [`ReadResult::warm`]. It blocks.
+    ///
+    /// Whatever is wrong is logged. What is committed never changes, so where that is damaged the
+    /// disk is to blame, and the replica is better copied anew from the others. Above, a log may
+    /// have been cut off meanwhile.
+    pub(crate) fn check(&self, plan: &ReadResult) -> Result<(), VerifyError> {
+        plan.warm().inspect_err(|error| {
+            let (topic, partition) = (&self.topic, self.index);
+            error!(%topic, partition, %error, "records cannot be read");
+            let is_damage = matches!(error, VerifyError::Corrupt { .. });
+            if is_damage && plan.next_offset <= self.high_watermark() {
+                self.is_damaged.store(true, Ordering::Release);
+            }
+        })
+    }
+
+    /// Whether the disk has damaged what is committed.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Acquire)
     }
 
     /// Stops serving, as the partition has moved, was deleted, or the broker stops.

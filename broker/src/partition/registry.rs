@@ -55,10 +55,15 @@ impl Snapshot {
 
     /// The partitions that should be here and cannot be used.
     fn offline(&self) -> impl Iterator<Item = (&HostedTopic, i32)> {
-        self.topics().flat_map(|topic| {
+        self.hosted(|hosted| matches!(hosted, Hosted::Offline))
+    }
+
+    /// The partitions of which this broker has something that `is_such`.
+    fn hosted(&self, is_such: fn(&Hosted) -> bool) -> impl Iterator<Item = (&HostedTopic, i32)> {
+        self.topics().flat_map(move |topic| {
             let indexed = (0_i32..).zip(&topic.partitions);
-            let offline = indexed.filter(|(_, hosted)| matches!(hosted, Hosted::Offline));
-            offline.map(move |(index, _)| (&**topic, index))
+            let such = indexed.filter(move |(_, hosted)| is_such(hosted));
+            such.map(move |(index, _)| (&**topic, index))
         })
     }
 
@@ -177,10 +182,16 @@ impl Partitions {
         snapshot.offline().map(|(topic, index)| (topic.image.name.to_string(), index)).collect()
     }
 
-    /// Those of them that others have as well, and of which `image` still counts on `broker_id`.
+    /// Those of them, and of the damaged ones, that others have as well, and for which `image` still counts
+    /// on `broker_id`.
     pub(crate) fn lost(&self, image: &MetadataImage, broker_id: i32) -> Vec<LostReplica> {
         let snapshot = self.snapshot.load();
-        let offline = snapshot.offline().map(|(topic, partition_index)| {
+        let is_unsound = |hosted: &Hosted| match hosted {
+            Hosted::Here(partition) => partition.is_damaged(),
+            Hosted::Offline => true,
+            Hosted::Elsewhere => false,
+        };
+        let unsound = snapshot.hosted(is_unsound).map(|(topic, partition_index)| {
             let topic_id = topic.image.id;
             LostReplica { topic_id, partition_index }
         });
@@ -189,7 +200,7 @@ impl Partitions {
             let partition = topic.and_then(|topic| topic.partition(lost.partition_index));
             partition.is_some_and(|partition| partition.is_one_of_several(broker_id))
         };
-        offline.filter(counts).collect()
+        unsound.filter(counts).collect()
     }
 
     /// How fast replicas are copied.

@@ -163,6 +163,15 @@ impl Keeper {
         for (place, (index, partition)) in image.indexed_partitions().enumerate() {
             let part = part(image, partition, self.config.node_id, &config);
             partitions.push(match (current(next, image.id, place), part) {
+                (Some(Hosted::Here(here)), Some(_))
+                    if here.is_damaged() && partition.can_be_copied_to(self.config.node_id) =>
+                {
+                    warn!(topic = %image.name, partition = index, "a damaged log is copied anew");
+                    here.close();
+                    departed.push(index);
+                    openings.push(Opening { image: Arc::clone(image), index });
+                    Hosted::Elsewhere
+                }
                 (Some(Hosted::Here(here)), Some(part)) => {
                     here.set_throttled(&config, partition);
                     here.take_part(part, Arc::clone(&log_config));
@@ -193,14 +202,14 @@ impl Keeper {
         (openings, departed)
     }
 
-    /// Moves the data of replicas that other brokers have now out of the way.
+    /// Moves the data of replicas out of the way that other brokers have now, or that begin anew.
     async fn depart(&self, next: &Snapshot, image: Arc<TopicImage>, departed: Vec<i32>) {
         if departed.is_empty() {
             return;
         }
         // Nobody may find the partitions any more while their directories are moved.
         self.partitions.replace(next.clone());
-        info!(topic = %image.name, partitions = ?departed, "no replica of these is kept here any more");
+        info!(topic = %image.name, partitions = ?departed, "what was kept here of these goes");
         let data_dir = Arc::clone(&self.data_dir);
         let moved = blocking(&*self.seams.spawn, move || {
             data_dir.move_away(&image.name, image.id, &departed)
