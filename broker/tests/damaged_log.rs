@@ -14,6 +14,9 @@ use flumen_protocol::ErrorCode;
 use support::pair::{Pair, create_copied, create_on, until};
 use support::{Node, batch};
 
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+
 fn partition(node: &Node) -> PartitionImage {
     node.broker().context().controller.image().partition("t", 0).unwrap().clone()
 }
@@ -29,8 +32,9 @@ fn high_watermark(node: &Node) -> Option<i64> {
     replica.ok().map(|replica| replica.high_watermark())
 }
 
-/// Both brokers are killed with the partition in sync on both; the first one's is damaged.
-fn check(damage: impl FnOnce(&Path)) {
+/// Both brokers are killed with the partition in sync on both; the first one's is damaged, of which a
+/// checkpoint says that it was on disk.
+fn check(checkpoint: &str, damage: impl FnOnce(&Path)) {
     let pair = Pair::new();
     let nodes = [pair.start(1, &[]), pair.start(2, &[])];
     create_copied(&mut nodes[0].client(), "t", 2);
@@ -46,7 +50,7 @@ fn check(damage: impl FnOnce(&Path)) {
     drop(first);
     drop(second);
     let data = pair.dir(1);
-    fs::write(data.join("recovery-point-offset-checkpoint"), "0\n1\nt 0 2\n").unwrap();
+    fs::write(data.join(checkpoint), "0\n1\nt 0 2\n").unwrap();
     damage(&data.join("t-0"));
 
     let first = pair.start(1, &[]);
@@ -64,17 +68,21 @@ fn check(damage: impl FnOnce(&Path)) {
 
 #[test]
 fn a_damaged_replica_does_not_lead_and_is_copied_anew() {
-    check(|partition| {
-        let log = partition.join("00000000000000000000.log");
-        let mut bytes = fs::read(&log).unwrap();
-        bytes[65] ^= 0x40;
-        fs::write(&log, bytes).unwrap();
-    });
+    for checkpoint in [RECOVERY_POINTS, HIGH_WATERMARKS] {
+        check(checkpoint, flip_bit);
+    }
+}
+
+fn flip_bit(partition: &Path) {
+    let log = partition.join("00000000000000000000.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[65] ^= 0x40;
+    fs::write(&log, bytes).unwrap();
 }
 
 #[test]
 fn a_replica_that_lost_its_files_does_not_lead_and_is_copied_anew() {
-    check(|partition| fs::remove_dir_all(partition).unwrap());
+    check(RECOVERY_POINTS, |partition| fs::remove_dir_all(partition).unwrap());
 }
 
 #[test]

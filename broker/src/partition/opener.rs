@@ -30,8 +30,8 @@ enum Unusable {
     #[error(transparent)]
     Log(#[from] OpenError),
     /// It can, but others count on records that it had and has not.
-    #[error("the log ends at {end}, and had been flushed up to {recovery_point}")]
-    Missing { end: i64, recovery_point: i64 },
+    #[error("the log ends at {end}, and had been flushed up to {flushed}")]
+    Missing { end: i64, flushed: i64 },
 }
 
 /// Opens logs on one thread.
@@ -112,12 +112,17 @@ impl Opener {
         let end = log.log_end_offset();
         debug!(topic = %image.name, partition = index, end, "log opened");
         let placed = placed(image, index);
-        if end < recovery_point && placed.is_one_of_several(self.node_id) {
-            return Err(Unusable::Missing { end, recovery_point });
+        let high_watermark = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
+        // What is cut off as a torn tail may have been damaged later; the high watermark is written down
+        // more often than the recovery point. That of another topic says nothing.
+        let is_known = known == Some(image.id);
+        let flushed = if is_known { recovery_point.max(high_watermark) } else { recovery_point };
+        if end < flushed && placed.is_one_of_several(self.node_id) {
+            return Err(Unusable::Missing { end, flushed });
         }
         let identity = (Arc::clone(&image.name), image.id, index);
-        let known = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
-        let high_watermark = if is_planted(Bug::OpenedLogsAreCommitted) { end } else { known };
+        let high_watermark =
+            if is_planted(Bug::OpenedLogsAreCommitted) { end } else { high_watermark };
         let data_dir = Arc::clone(&self.data_dir);
         let opened =
             Arc::new(Partition::new(identity, self.node_id, high_watermark, log, data_dir));

@@ -420,7 +420,9 @@ impl Keeper {
     }
 
     fn write_high_watermarks(&self, written: &mut PartitionOffsets) -> Result<(), LogDirError> {
-        let known = self.offsets(Partition::high_watermark);
+        // The next start counts on what lies below to be on disk.
+        let flushed = |p: &Partition| p.with_log(PartitionLog::flushed_end_offset);
+        let known = self.offsets(|p| p.high_watermark().min(flushed(p)));
         if known != *written {
             self.data_dir.log_dir().write_checkpoint(Checkpoint::HighWatermarks, &known)?;
             *written = known;
