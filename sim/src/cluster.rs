@@ -170,6 +170,12 @@ impl Cluster {
         self.down.insert(index, back_at);
     }
 
+    /// Whether a machine is down.
+    #[must_use]
+    pub fn is_down(&self, index: usize) -> bool {
+        self.down.contains_key(&index)
+    }
+
     /// Starts everything that is down.
     pub fn start_all(&mut self) {
         let now = self.elapsed();

@@ -4,6 +4,7 @@
 //! as well; in the others one or two faults begin, of which each ends with the period or a little
 //! earlier. [`Injector`] carries a schedule out on a `Cluster`.
 
+mod damage;
 mod injector;
 mod schedule;
 
@@ -65,6 +66,13 @@ pub enum Fault {
     HungDisk(usize),
     /// A sync fails.
     FailSync(usize),
+    /// The disk damages logs: while the machine is down for it, or while it runs.
+    Damage {
+        /// The machine.
+        broker: usize,
+        /// Whether it is stopped first.
+        is_stopped: bool,
+    },
     /// The wall clock jumps, and stays off.
     JumpClock(usize, i64),
 }

@@ -25,6 +25,8 @@ pub struct View {
     pub at: Duration,
     /// The brokers, by node id.
     pub brokers: Vec<BrokerView>,
+    /// The broker whose disk has damaged its copy of a partition once, by topic and index.
+    pub damaged: BTreeMap<(String, i32), i32>,
 }
 
 /// One broker.
@@ -110,7 +112,7 @@ impl Viewer {
     pub fn look(&mut self, at: Duration, machines: &[Machine]) -> View {
         let running = machines.iter().filter_map(Machine::context);
         let brokers = running.map(|(boot, context)| self.look_at(boot, &context)).collect();
-        View { at, brokers }
+        View { at, brokers, damaged: BTreeMap::new() }
     }
 
     fn look_at(&mut self, boot: u32, context: &Context) -> BrokerView {

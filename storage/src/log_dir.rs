@@ -98,7 +98,9 @@ pub enum Checkpoint {
 }
 
 impl Checkpoint {
-    fn file_name(self) -> &'static str {
+    /// The name of its file in the directory.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
         match self {
             Self::RecoveryPoints => RECOVERY_POINTS,
             Self::LogStartOffsets => LOG_START_OFFSETS,

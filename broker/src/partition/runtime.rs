@@ -422,7 +422,13 @@ impl Keeper {
     fn write_high_watermarks(&self, written: &mut PartitionOffsets) -> Result<(), LogDirError> {
         // The next start counts on what lies below to be on disk.
         let flushed = |p: &Partition| p.with_log(PartitionLog::flushed_end_offset);
-        let known = self.offsets(|p| p.high_watermark().min(flushed(p)));
+        let mut known = self.offsets(|p| p.high_watermark().min(flushed(p)));
+        // A log that cannot be used stays so at the next start.
+        for key in self.partitions.unusable() {
+            if let Some(before) = self.last_shutdown.high_watermarks.get(&key) {
+                known.entry(key).or_insert(*before);
+            }
+        }
         if known != *written {
             self.data_dir.log_dir().write_checkpoint(Checkpoint::HighWatermarks, &known)?;
             *written = known;

@@ -1,8 +1,9 @@
 //! Carries a schedule of faults out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::damage::Damage;
 use super::{Fault, Planned, Stop};
 use crate::cluster::{CLIENTS, Cluster, Link};
 use crate::rng::SeededRng;
@@ -23,13 +24,15 @@ pub struct Injector {
     rng: SeededRng,
     /// When the brokers in restart loops are stopped next.
     loops: Vec<(Duration, usize, Stop)>,
+    damage: Damage,
 }
 
 impl Injector {
     /// Will carry this out; what is left to chance follows from `rng`.
     #[must_use]
     pub fn new(planned: Vec<Planned>, rng: SeededRng) -> Self {
-        Self { planned: planned.into(), active: Vec::new(), rng, loops: Vec::new() }
+        let (active, loops, damage) = Default::default();
+        Self { planned: planned.into(), active, rng, loops, damage }
     }
 
     /// Begins and ends what is due. To be called between any two steps.
@@ -56,6 +59,12 @@ impl Injector {
                 self.again(now, broker, stop);
             }
         }
+    }
+
+    /// The broker that each partition was damaged on, by topic and index.
+    #[must_use]
+    pub fn damaged(&self) -> &BTreeMap<(String, i32), i32> {
+        &self.damage.damaged
     }
 
     /// Ends everything at once, and whatever else is wrong.
@@ -93,10 +102,21 @@ impl Injector {
             }
             Fault::HungDisk(broker) => cluster.machines[*broker].node().disk_speed.hang(),
             Fault::FailSync(broker) => cluster.fail_sync(*broker),
+            Fault::Damage { broker, is_stopped: true } => {
+                self.damage.before_stop(cluster, *broker);
+                cluster.stop(*broker, Stop::Kill, planned.end);
+            }
+            Fault::Damage { broker, is_stopped: false } => self.strike(cluster, *broker),
             Fault::JumpClock(broker, by_ms) => {
                 cluster.machines[*broker].node().clock.jump(*by_ms);
             }
             links => set_links(links, cluster, true),
+        }
+    }
+
+    fn strike(&mut self, cluster: &mut Cluster, broker: usize) {
+        for note in self.damage.strike(cluster, broker, &self.rng) {
+            cluster.note(&note);
         }
     }
 
@@ -113,8 +133,11 @@ impl Injector {
                 cluster.machines[*broker].node().disk_speed.set_latency(Duration::ZERO);
             }
             Fault::HungDisk(broker) => cluster.machines[*broker].node().disk_speed.release(),
+            Fault::Damage { broker, is_stopped: true } if cluster.is_down(*broker) => {
+                self.strike(cluster, *broker);
+            }
             Fault::Stop(..) | Fault::CutConnections(_) | Fault::FailSync(_) => {}
-            Fault::JumpClock(..) => {}
+            Fault::Damage { .. } | Fault::JumpClock(..) => {}
             links => set_links(links, cluster, false),
         }
     }

@@ -129,7 +129,8 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
             continue;
         }
         next_look = cluster.elapsed() + LOOK_EVERY;
-        let view = viewer.look(cluster.elapsed(), &cluster.machines);
+        let mut view = viewer.look(cluster.elapsed(), &cluster.machines);
+        view.damaged.clone_from(injector.damaged());
         problems = watch.observe(&view);
         let is_time_over = cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY;
         if !are_clients_done && !is_time_over {

@@ -124,7 +124,8 @@ impl SimulatedDisk {
         self.shared.lock().faults.capacity = capacity;
     }
 
-    /// Flips bits of a byte, in memory and on the disk, as a failing device does.
+    /// Flips bits of a byte, in memory and on the disk, as a failing device does from which the file is read
+    /// from now on.
     pub fn flip_bits(&self, path: &Path, position: u64, mask: u8) -> io::Result<()> {
         let state = &mut *self.shared.lock();
         let inode = state.tree.file(path)?;
@@ -396,7 +397,7 @@ impl VfsFile for SimulatedFile {
     }
 
     fn is_resident(&self, _range: Range<u64>) -> bool {
-        true
+        self.shared.lock().tree.content(self.inode).is_resident()
     }
 }
 

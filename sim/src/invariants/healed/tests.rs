@@ -58,7 +58,7 @@ fn view(image: &Arc<MetadataImage>) -> View {
         controller: Some(1),
         replicas: if node_id < 3 { vec![replica(node_id)] } else { Vec::new() },
     };
-    View { at: Duration::ZERO, brokers: (1..=3).map(broker).collect() }
+    View { at: Duration::ZERO, brokers: (1..=3).map(broker).collect(), ..View::default() }
 }
 
 fn check(view: &View, expected: Option<&str>) {

@@ -2,7 +2,8 @@
 //! eligible.
 //!
 //! Only a single change from one epoch of a partition to the next can be judged, and only one that
-//! moves no replicas: a view may come after several.
+//! moves no replicas: a view may come after several. Whose disk has damaged what it had is no such
+//! broker any more.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,10 @@ impl Live for State {
                 else {
                     continue;
                 };
-                if let Some(id) = forgotten(&before, partition) {
+                let damaged = view.damaged.get(&(topic.name.to_string(), index));
+                if let Some(id) = forgotten(&before, partition)
+                    && damaged != Some(&id)
+                {
                     return Err(format!(
                         "{}-{index} forgot {id} between {before:?} and {partition:?}",
                         topic.name

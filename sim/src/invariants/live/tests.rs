@@ -38,7 +38,7 @@ fn broker(node_id: i32) -> BrokerView {
 }
 
 fn sound() -> View {
-    View { at: Duration::ZERO, brokers: vec![broker(1), broker(2)] }
+    View { at: Duration::ZERO, brokers: vec![broker(1), broker(2)], ..View::default() }
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn silence(watch: &mut Watch, fenced_at: Duration) -> Vec<String> {
         }
         image.advance_to(i64::try_from(step).unwrap());
         let alone = BrokerView { image: Arc::new(image.clone()), ..broker(1) };
-        found.extend(watch.observe(&View { at, brokers: vec![alone] }));
+        found.extend(watch.observe(&View { at, brokers: vec![alone], ..View::default() }));
     }
     found
 }

@@ -13,6 +13,8 @@ pub(super) struct Content {
     durable: Vec<u8>,
     /// What leads from `durable` to `current`, unless a failed sync has lost some of it.
     unsynced: Vec<Change>,
+    /// Whether it is to be read from the device, which has damaged it.
+    is_cold: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +69,12 @@ impl Content {
         self.unsynced.clear();
     }
 
+    pub(super) fn is_resident(&self) -> bool {
+        !self.is_cold
+    }
+
     pub(super) fn flip(&mut self, position: usize, mask: u8) {
+        self.is_cold = true;
         for content in [&mut self.current, &mut self.durable] {
             if let Some(byte) = content.get_mut(position) {
                 *byte ^= mask;
