@@ -1,5 +1,6 @@
 //! R10, R12, R13: a leader is in sync, who is in sync is a replica, and there is always somebody in sync:
-//! the last ones stay for as long as no disk is replaced.
+//! the last ones stay for as long as no disk is replaced or has damaged what they had. Then those who are
+//! eligible have everything, and the first of them that is back leads.
 
 use super::Live;
 use crate::view::View;
@@ -16,7 +17,10 @@ impl Live for State {
                     let is_led_in_sync =
                         partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader));
                     let are_replicas = members.all(|member| partition.replicas.contains(member));
-                    if !is_led_in_sync || !are_replicas || partition.in_sync.is_empty() {
+                    let is_damaged = view.damaged.contains_key(&(topic.name.to_string(), index));
+                    let is_kept = !partition.in_sync.is_empty()
+                        || (is_damaged && !partition.eligible.is_empty());
+                    if !is_led_in_sync || !are_replicas || !is_kept {
                         return Err(format!("{}-{index}: {partition:?}", topic.name));
                     }
                 }

@@ -10,8 +10,8 @@ use crate::view::View;
 /// How long that may take: a session, and some for a leader that stood still meanwhile.
 const NOTICED_WITHIN: Duration = Duration::from_secs(4);
 
-/// Between two decisions; if it is longer, nobody knows whether anybody decides.
-const DECISIONS_APART_MAX: Duration = Duration::from_millis(750);
+/// Between two decisions; if it is longer, the quorum may not be able to decide, and the time does not count.
+const DECISIONS_APART_MAX: Duration = Duration::from_millis(1500);
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -34,12 +34,13 @@ impl Live for State {
         }
         self.last = Some((image.version(), term, view.at));
         let apart = view.at.saturating_sub(last_at);
-        if term != last_term || apart > DECISIONS_APART_MAX {
+        let counted = if apart <= DECISIONS_APART_MAX { apart } else { Duration::ZERO };
+        if term != last_term {
             self.silent.clear();
         }
         for broker in image.brokers().filter(|broker| is_silent(broker.id, &broker.epoch)) {
             let known = self.silent.entry((broker.id, broker.epoch));
-            let time = *known.and_modify(|time| *time += apart).or_default();
+            let time = *known.and_modify(|time| *time += counted).or_default();
             if time > NOTICED_WITHIN {
                 return Err(format!("broker {} is down and in service", broker.id));
             }
