@@ -29,6 +29,8 @@ pub enum Stop {
 pub enum Fault {
     /// Machines stop at the same moment.
     Stop(Vec<usize>, Stop),
+    /// A broker is stopped in order. As soon as it has, its machine loses power and starts anew.
+    Leave(usize),
     /// A machine stops again and again, soon after it has started.
     RestartLoop(usize, Stop),
     /// Processes are frozen.

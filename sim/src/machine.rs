@@ -7,6 +7,7 @@ use flumen_broker::api::Context;
 use flumen_broker::config::BrokerConfig;
 use flumen_storage::vfs::SimulatedDisk;
 use flumen_storage::vfs::simulated::Unsynced;
+use tokio::sync::Notify;
 
 use crate::network::{Network, Presence};
 use crate::node::Node;
@@ -30,6 +31,8 @@ struct Process {
     /// Counts the starts.
     boot: u32,
     context: Option<Arc<Context>>,
+    /// Told when it is to stop in order.
+    leaving: Arc<Notify>,
     /// Why it ended by itself.
     ended: Option<String>,
 }
@@ -39,7 +42,8 @@ impl Machine {
     #[must_use]
     pub fn new(host: &str, config: BrokerConfig, network: &Arc<Network>, seed: u64) -> Self {
         let node = Node::new(host, Arc::clone(network), seed);
-        let process = Process { node, boot: 0, context: None, ended: None };
+        let leaving = Arc::default();
+        let process = Process { node, boot: 0, context: None, leaving, ended: None };
         Self {
             host: host.to_owned(),
             disk: SimulatedDisk::new(),
@@ -54,27 +58,48 @@ impl Machine {
     /// When the broker ends by itself, [`Machine::ended`] says so, and whoever watches over the machine
     /// has to stop it: until then its connections stay open.
     pub async fn run(&self) -> turmoil::Result {
-        let node = {
+        let (node, leaving) = {
             let mut process = self.process();
             process.boot += 1;
-            process.node.clone()
+            (process.node.clone(), Arc::clone(&process.leaving))
         };
         self.network.set_presence(&self.host, Presence::Running);
-        let reason = node.gate.guard(Box::pin(self.serve(&node))).await;
+        let reason = node.gate.guard(Box::pin(self.serve(&node, &leaving))).await;
         self.process().ended = Some(reason);
         std::future::pending().await
     }
 
-    async fn serve(&self, node: &Node) -> String {
+    async fn serve(&self, node: &Node, leaving: &Notify) -> String {
         let disk = Arc::new(self.disk.mount());
         match Broker::start_on(self.config.clone(), node.seams(), disk).await {
             Ok(mut broker) => {
                 self.process().context = Some(Arc::clone(broker.context()));
-                let reason = broker.failed().await;
+                let failed = async { Some(broker.failed().await) };
+                let asked = async {
+                    leaving.notified().await;
+                    None
+                };
+                let failed =
+                    tokio::select! { biased; reason = failed => reason, none = asked => none };
+                let reason = match failed {
+                    Some(reason) => reason,
+                    None => {
+                        broker.shutdown().await;
+                        "it was stopped in order".to_owned()
+                    }
+                };
                 self.process().context = None;
                 reason
             }
             Err(error) => format!("did not start: {error}"),
+        }
+    }
+
+    /// Asks the broker to stop in order, if it serves; then it has [`ended`](Self::ended).
+    pub fn leave(&self) {
+        let process = self.process();
+        if process.context.is_some() {
+            process.leaving.notify_one();
         }
     }
 
@@ -96,6 +121,7 @@ impl Machine {
         let mut process = self.process();
         process.node.gate.kill();
         process.node = process.node.restarted();
+        process.leaving = Arc::default();
         process.ended = None;
         let context = process.context.take();
         drop(process);

@@ -1,7 +1,7 @@
 //! What clients of a cluster did and were told, in the order in which they did it: the evidence
 //! that [`anomalies`](crate::anomalies) are looked for in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flumen_protocol::Uuid;
 
@@ -120,6 +120,17 @@ pub struct TopicLife {
     pub found: Option<Uuid>,
 }
 
+/// What became of a setting that is changed again and again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingLife {
+    /// Every value that was asked for, in order.
+    pub asked: Vec<String>,
+    /// The changes that were acknowledged, by their place in `asked`.
+    pub acknowledged: BTreeSet<usize>,
+    /// The value in the end, if it has one.
+    pub found: Option<String>,
+}
+
 /// Everything that clients did.
 #[derive(Debug, Clone, Default)]
 pub struct Operations {
@@ -135,6 +146,8 @@ pub struct Operations {
     pub ends: Vec<ToldEnd>,
     /// Where partitions were moved.
     pub moves: BTreeMap<PartitionIndex, Moves>,
+    /// What became of settings of the topic, by name.
+    pub settings: BTreeMap<String, SettingLife>,
     /// What became of topics.
     pub topics: BTreeMap<String, TopicLife>,
 }

@@ -84,6 +84,7 @@ impl Injector {
                     cluster.stop(*broker, *stop, planned.end);
                 }
             }
+            Fault::Leave(broker) => cluster.machines[*broker].leave(),
             Fault::RestartLoop(broker, stop) => self.again(cluster.elapsed(), *broker, *stop),
             Fault::Pause(brokers) => {
                 for broker in brokers {
@@ -136,7 +137,7 @@ impl Injector {
             Fault::Damage { broker, is_stopped: true } if cluster.is_down(*broker) => {
                 self.strike(cluster, *broker);
             }
-            Fault::Stop(..) | Fault::CutConnections(_) | Fault::FailSync(_) => {}
+            Fault::Stop(..) | Fault::Leave(_) | Fault::CutConnections(_) | Fault::FailSync(_) => {}
             Fault::Damage { .. } | Fault::JumpClock(..) => {}
             links => set_links(links, cluster, false),
         }

@@ -48,7 +48,7 @@ fn draw(rng: &SeededRng, brokers: usize) -> Fault {
     let broker = index(rng, brokers);
     let other = (broker + 1 + index(rng, (brokers - 1).max(1))) % brokers;
     let minority = some(rng, brokers, 1 + index(rng, (brokers / 2).max(1)));
-    match rng.below(26) {
+    match rng.below(28) {
         0..=2 => Fault::Stop(vec![broker], Stop::Kill),
         3..=4 => Fault::Stop(vec![broker], stop(rng)),
         5 => Fault::Stop(some(rng, brokers, 1 + index(rng, brokers)), stop(rng)),
@@ -71,7 +71,8 @@ fn draw(rng: &SeededRng, brokers: usize) -> Fault {
         20 => Fault::SlowDisk(broker, millis(20 + rng.below(1_000))),
         21 => Fault::HungDisk(broker),
         22 => Fault::FailSync(broker),
-        23..=24 => Fault::Damage { broker, is_stopped: rng.below(2) == 0 },
+        23..=24 => Fault::Leave(broker),
+        25..=26 => Fault::Damage { broker, is_stopped: rng.below(2) == 0 },
         _ => {
             let by_ms = i64::try_from(rng.below(2 * CLOCK_JUMP_MS_MAX)).expect("two hours");
             Fault::JumpClock(broker, by_ms - i64::try_from(CLOCK_JUMP_MS_MAX).expect("an hour"))
@@ -127,7 +128,7 @@ mod tests {
             let text = format!("{:?}", planned.fault);
             kinds.insert(text.split([' ', '(']).next().unwrap_or_default().to_owned());
         }
-        assert_eq!(kinds.len(), 15, "{kinds:?}");
+        assert_eq!(kinds.len(), 16, "{kinds:?}");
         assert!((0..200).any(|seed| drawn(seed).is_empty() || drawn(seed).len() > 8));
     }
 }

@@ -5,6 +5,7 @@ mod commits_never_go_back;
 mod ends_never_go_back;
 pub(crate) mod moves_arrive;
 mod one_member_each;
+pub(crate) mod settings_survive;
 pub(crate) mod topics_survive;
 
 use crate::operations::Operations;
@@ -18,6 +19,7 @@ pub const ALL: &[Finished] = &[
     ("ends never go back", ends_never_go_back::check),
     ("moves arrive", moves_arrive::check),
     ("one member each", one_member_each::check),
+    ("settings survive", settings_survive::check),
     ("topics survive", topics_survive::check),
 ];
 
@@ -34,7 +36,7 @@ mod tests {
 
     use super::*;
     use crate::operations::Progress::{Began, Committed, Found};
-    use crate::operations::{Assigned, Moves, ToldEnd, TopicLife};
+    use crate::operations::{Assigned, Moves, SettingLife, ToldEnd, TopicLife};
 
     fn sound() -> Operations {
         let id = Some(Uuid::ONE);
@@ -64,6 +66,15 @@ mod tests {
                 ToldEnd { partition: 1, offset: 2 },
                 ToldEnd { partition: 0, offset: 5 },
             ],
+            settings: [(
+                "a".to_owned(),
+                SettingLife {
+                    asked: ["1", "2", "3"].map(str::to_owned).to_vec(),
+                    acknowledged: [0, 1].into(),
+                    found: Some("3".to_owned()),
+                },
+            )]
+            .into(),
             moves: [
                 (0, Moves { asked: vec![vec![1, 2]], is_acknowledged: false, found: vec![3] }),
                 (
@@ -106,6 +117,10 @@ mod tests {
                 all.progress.push(Found { partition: 0, offset: 5 });
             }),
             ("ends never go back", |all| all.ends[2].offset = 4),
+            ("settings survive", |all| {
+                all.settings.get_mut("a").unwrap().found = Some("1".to_owned());
+            }),
+            ("settings survive", |all| all.settings.get_mut("a").unwrap().found = None),
             ("moves arrive", |all| {
                 all.moves.get_mut(&1).unwrap().found = vec![2];
             }),

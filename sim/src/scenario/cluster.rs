@@ -70,7 +70,8 @@ impl Outcome {
     /// Everything in it, a line each: two runs of one seed must agree on it.
     #[must_use]
     pub fn trace(&self) -> String {
-        let Operations { sends, polls, progress, assigned, ends, moves, topics } = &self.operations;
+        let Operations { sends, polls, progress, assigned, ends, moves, settings, topics } =
+            &self.operations;
         let mut lines = self.log.clone();
         lines.extend(sends.iter().map(|send| format!("{send:?}")));
         lines.extend(polls.iter().map(|poll| format!("{poll:?}")));
@@ -78,6 +79,7 @@ impl Outcome {
         lines.extend(assigned.iter().map(|assigned| format!("{assigned:?}")));
         lines.extend(ends.iter().map(|end| format!("{end:?}")));
         lines.extend(moves.iter().map(|moves| format!("{moves:?}")));
+        lines.extend(settings.iter().map(|setting| format!("{setting:?}")));
         lines.extend(topics.iter().map(|topic| format!("{topic:?}")));
         lines.push(format!("{:?} {:?}", self.problems, self.elapsed));
         lines.join("\n")

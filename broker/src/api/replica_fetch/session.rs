@@ -369,8 +369,11 @@ impl Entry {
 }
 
 /// What the follower will know of the ends; after an error nothing, so that the next good answer is
-/// told.
+/// told, and after one that has it cut its log off neither: it looks at nothing else there.
 fn ends(seen: &Seen) -> Option<(i64, i64)> {
+    if seen.diverging.is_some() {
+        return None;
+    }
     let read = seen.found.as_ref().ok()?;
     Some((read.high_watermark, read.log_start_offset))
 }

@@ -1,15 +1,18 @@
-//! An administrator that creates and deletes topics, moves partitions, has leaders elected, and looks in
-//! the end what is there.
+//! An administrator that creates and deletes topics, changes settings, moves partitions, has leaders elected,
+//! and looks in the end what is there.
 
 use std::collections::BTreeMap;
 
-use flumen_client::admin::{ClusterDescription, Election, NewTopic};
+use flumen_client::admin::{
+    ClusterDescription, ConfigChange, ConfigEntry, ConfigOperation, ConfigResource, Election,
+    NewTopic,
+};
 use flumen_client::cluster::Topic;
 use flumen_client::{Client, TopicPartition};
 use flumen_protocol::Uuid;
 
 use super::{LOOK_EVERY, Program, TOPIC};
-use crate::invariants::finished::{moves_arrive, topics_survive};
+use crate::invariants::finished::{moves_arrive, settings_survive, topics_survive};
 use crate::operations::{Operations, TopicLife};
 
 /// Pause between two changes.
@@ -17,6 +20,13 @@ const PAUSE_MS_MAX: u64 = 2_000;
 
 /// How often topics are looked at before what is found counts: for two seconds.
 const LOOKS_MAX: u32 = 100;
+
+/// What is changed of the topic, between which values.
+const SETTINGS: [(&str, &[&str]); 3] = [
+    ("segment.ms", &["1000", "4000", "60000"]),
+    ("compression.type", &["producer", "lz4", "zstd"]),
+    ("max.message.bytes", &["1048588", "2000000"]),
+];
 
 /// The most replicas that a partition is given.
 const REPLICAS_MAX: i32 = 3;
@@ -47,7 +57,7 @@ pub(super) async fn run(mut program: Program, brokers: i32) -> turmoil::Result {
         if program.is_draining() {
             break;
         }
-        match program.rng.below(8) {
+        match program.rng.below(9) {
             0..=1 if !living.is_empty() => {
                 let name = living.remove(0);
                 change(&program, &name, |life| life.was_deletion_tried = true);
@@ -60,6 +70,7 @@ pub(super) async fn run(mut program: Program, brokers: i32) -> turmoil::Result {
                 move_partitions(&program, moves).await;
             }
             5 => drop(admin.elect_leaders(Election::Preferred, None).await),
+            6 => set(&program).await,
             _ => {
                 let name = format!("extra-{number}");
                 change(&program, &name, |_| ());
@@ -74,6 +85,28 @@ pub(super) async fn run(mut program: Program, brokers: i32) -> turmoil::Result {
         }
     }
     Ok(())
+}
+
+/// Changes a setting of the topic.
+async fn set(program: &Program) {
+    let draw = |length: usize| {
+        let drawn = program.rng.below(u64::try_from(length).expect("few"));
+        usize::try_from(drawn).expect("few")
+    };
+    let (name, values) = SETTINGS[draw(SETTINGS.len())];
+    let value = values[draw(values.len())].to_owned();
+    let place = {
+        let mut operations = program.shared.borrow_mut();
+        let asked = &mut operations.settings.entry(name.to_owned()).or_default().asked;
+        asked.push(value.clone());
+        asked.len() - 1
+    };
+    let change = ConfigChange { name: name.to_owned(), operation: ConfigOperation::Set(value) };
+    let topic = ConfigResource::Topic(TOPIC.to_owned());
+    if program.client.admin().alter_configs(&topic, &[change], false).await.is_ok() {
+        let mut operations = program.shared.borrow_mut();
+        operations.settings.entry(name.to_owned()).or_default().acknowledged.insert(place);
+    }
 }
 
 /// Draws where some partitions are to be: on two or three brokers.
@@ -110,14 +143,16 @@ async fn move_partitions(program: &Program, moves: BTreeMap<TopicPartition, Opti
     }
 }
 
-/// Looks which topics there are, and where partitions are: again for a while if they are not what they
+/// Looks which topics there are, where partitions are and what is set: again for a while if they are not what they
 /// should be, since a broker that was cut off may be behind for a moment.
 pub(super) async fn look(program: &Program) -> turmoil::Result {
     for _ in 0..LOOKS_MAX {
         let found = program.client.admin().list_topics().await?;
         let found: BTreeMap<_, _> = found.iter().map(|topic| (&*topic.name, topic.id)).collect();
         let placed = program.client.admin().describe_topic(TOPIC).await?;
-        if note(&mut program.shared.borrow_mut(), &found, &placed).is_ok() {
+        let topic = ConfigResource::Topic(TOPIC.to_owned());
+        let settings = program.client.admin().describe_configs(&topic).await?;
+        if note(&mut program.shared.borrow_mut(), &found, &placed, &settings).is_ok() {
             break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -125,11 +160,12 @@ pub(super) async fn look(program: &Program) -> turmoil::Result {
     Ok(())
 }
 
-/// Notes which topics were found, and where partitions are, and says whether they are what they should be.
+/// Notes what was found, and says whether it is what it should be.
 fn note(
     operations: &mut Operations,
     found: &BTreeMap<&str, Uuid>,
     placed: &Topic,
+    settings: &BTreeMap<String, ConfigEntry>,
 ) -> Result<(), String> {
     for (name, life) in &mut operations.topics {
         life.found = found.get(&**name).copied();
@@ -138,7 +174,11 @@ fn note(
         let placed = placed.partitions.iter().find(|placed| placed.index == *partition);
         moves.found = placed.map(|placed| placed.replicas.clone()).unwrap_or_default();
     }
+    for (name, life) in &mut operations.settings {
+        life.found = settings.get(name).and_then(|entry| entry.value.clone());
+    }
     topics_survive::check(operations)?;
+    settings_survive::check(operations)?;
     moves_arrive::check(operations)
 }
 
