@@ -6,7 +6,8 @@
 //! word that nothing is lost by its voting. The leader writes it at once for a voter that never was
 //! part of anything. For one that had another directory it does not: that one
 //! may have voted and acknowledged with it, and must be removed and added, which makes a majority
-//! without it agree.
+//! without it agree. Who is removed counts for nothing any more, its directory neither: it introduces itself
+//! again, and is added with the directory that it has then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -174,7 +175,7 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
             raft.runtime_config().elect(true);
             tracing::info!("this broker votes on metadata");
         }
-        if looks_left > 0 {
+        if looks_left > 0 && votes {
             looks_left -= 1;
         } else if named.is_none_or(|member| member.addr != service.addr()) {
             if introduce(&service, leader, asked).await == Some(Joined::VoteWithheld) {
@@ -266,10 +267,10 @@ pub(super) async fn add_voter(
     }
     let lagging = ChangeVotersError::Lagging { node_id };
     let known = known.ok_or(lagging.clone())?;
-    // It must be the very directory that was asked for: another one has not got the log.
-    if lag.is_none_or(|lag| lag > LAG_MAX)
-        || directory.is_some_and(|directory| known.directory != Some(directory))
-    {
+    // It must be the very directory that was asked for, and that it has introduced itself with: another one
+    // has not got the log.
+    let is_it = known.directory.is_some_and(|known| directory.is_none_or(|asked| asked == known));
+    if lag.is_none_or(|lag| lag > LAG_MAX) || !is_it {
         return Err(lagging);
     }
     let member = Member { addr: addr.unwrap_or(known.addr), ..known };
@@ -300,14 +301,19 @@ pub(super) async fn remove_voter(
         (Some(asked), Some(known)) => asked == known,
         _ => true,
     };
-    let id = match member {
-        Some((id, member)) if voters.contains(&node_id) && fits(&member) => id,
+    let (id, member) = match member {
+        Some((id, member)) if voters.contains(&node_id) && fits(&member) => (id, member),
         _ => return Err(ChangeVotersError::VoterNotFound { node_id, voters }),
     };
     if voters.len() == 1 {
         return Err(ChangeVotersError::LastVoter { node_id });
     }
-    let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+    // What it votes with next may be on another disk.
+    let member = Member { directory: None, ..member };
+    let change = ChangeMembers::Batch(vec![
+        ChangeMembers::RemoveVoters(BTreeSet::from([id])),
+        ChangeMembers::SetNodes(BTreeMap::from([(id, member)])),
+    ]);
     commit(raft, change).await
 }
 

@@ -1,5 +1,7 @@
 //! `flumen cluster quorum`: where the metadata quorum stands, and who votes in it.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use clap::Subcommand;
 use flumen_client::Admin;
@@ -39,15 +41,29 @@ pub(super) async fn change(
     }
 }
 
+/// Whoever was removed a moment ago or has just started becomes known to the leader within a second or two.
+const ADD_TRIES: u32 = 40;
+const ADD_PAUSE: Duration = Duration::from_millis(250);
+
 async fn add(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
-    let quorum = admin.describe_quorum().await?;
-    if find(&quorum.voters, id).is_some() {
-        return Err(Usage(format!("broker {id} votes already")).into());
+    for tries_left in (0..ADD_TRIES).rev() {
+        let quorum = admin.describe_quorum().await?;
+        if find(&quorum.voters, id).is_some() {
+            return Err(Usage(format!("broker {id} votes already")).into());
+        }
+        let observer = find(&quorum.observers, id).ok_or_else(|| {
+            NotFound(format!("broker {id} does not follow the metadata log: start it first"))
+        })?;
+        match admin.add_voter(id, observer.directory_id, None).await {
+            Err(error) if error.is_retriable() && tries_left > 0 => {
+                tokio::time::sleep(ADD_PAUSE).await;
+            }
+            added => {
+                added?;
+                break;
+            }
+        }
     }
-    let observer = find(&quorum.observers, id).ok_or_else(|| {
-        NotFound(format!("broker {id} does not follow the metadata log: start it first"))
-    })?;
-    admin.add_voter(id, observer.directory_id, None).await?;
     output.done(&format!("broker {id} votes"));
     Ok(())
 }

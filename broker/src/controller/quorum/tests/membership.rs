@@ -59,17 +59,20 @@ async fn a_voter_that_lost_its_disk_votes_when_it_was_removed_and_added() {
     let quorum = cluster.quorum(leader).unwrap();
     quorum.remove_voter(wiped, None).await.unwrap();
     assert!(cluster.is_vote_withheld(wiped));
+    // It would vote with the directory that it has lost.
+    let at_once = quorum.add_voter(wiped, None, None).await;
+    assert_eq!(at_once, Err(ChangeVotersError::Lagging { node_id: wiped }));
     let directory = cluster.quorum(wiped).unwrap().directory();
-    cluster
-        .until("the log names its new directory", |cluster| {
-            let status = cluster.quorum(leader).unwrap().status();
-            let mut named = status.observers.iter().filter_map(|member| member.directory);
-            named.any(|named| named == directory.0)
-        })
-        .await;
+    let named = cluster.until("the log names its new directory", |cluster| {
+        let status = cluster.quorum(leader).unwrap().status();
+        let mut named = status.observers.iter().filter_map(|member| member.directory);
+        named.any(|named| named == directory.0)
+    });
+    tokio::time::timeout(Duration::from_secs(2), named).await.expect("it asks again at once");
     quorum.add_voter(wiped, None, Some(directory)).await.unwrap();
     drop(quorum);
     cluster.settled().await;
+    cluster.until("it votes", |cluster| !cluster.is_vote_withheld(wiped)).await;
     // Its vote counts: without it nobody could be elected now.
     cluster.kill(leader);
     cluster.write("b").await;
