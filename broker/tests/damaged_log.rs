@@ -10,9 +10,10 @@ use std::path::Path;
 
 use flumen_broker::controller::PartitionImage;
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::fetch::FetchRequest;
 
 use support::pair::{Pair, create_copied, create_on, until};
-use support::{Node, batch};
+use support::{Node, batch, fetch_request};
 
 const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
@@ -109,6 +110,43 @@ fn a_leader_that_finds_its_log_damaged_lets_another_lead_and_copies_it_anew() {
     until(|| are_both_in_sync(&first) && high_watermark(&first) == Some(30));
     let copy = pair.dir(2).join("t-0").join(log.file_name().unwrap());
     assert!(fs::read(&log).unwrap() == fs::read(copy).unwrap(), "what was damaged is whole again");
+    second.stop();
+    first.stop();
+}
+
+/// The leader is not elected anew, and must not count what the follower had for what it has now.
+#[test]
+fn a_follower_that_finds_its_log_damaged_copies_it_anew_in_a_new_epoch() {
+    let pair = Pair::new();
+    let settings = |rack| {
+        let selector = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+        let small = ("log.segment.bytes", "1048576");
+        [small, ("broker.rack", rack), ("replica.selector.class", selector)]
+    };
+    let [first, second] = [pair.start(1, &settings("a")), pair.start(2, &settings("b"))];
+    create_on(&mut first.client(), "t", &[2, 1]);
+    until(|| partition(&first).leader == Some(2));
+    for _ in 0..30 {
+        let large = batch(&[vec![b'x'; 60_000]]);
+        until(|| second.client().produce("t", 0, large.clone()).0 == ErrorCode::None);
+    }
+    until(|| are_both_in_sync(&first) && high_watermark(&first) == Some(30));
+    let epoch = partition(&first).leader_epoch;
+    let log = pair.dir(1).join("t-0").join("00000000000000000000.log");
+    damage_on_disk(&log);
+
+    let copy = pair.dir(2).join("t-0").join(log.file_name().unwrap());
+    let request =
+        FetchRequest { rack_id: "a".to_owned(), max_bytes: 1 << 20, ..fetch_request("t", 0, 0) };
+    until(|| {
+        // A consumer in its rack finds the damage.
+        first.client().call(12, &request);
+        fs::read(&log).is_ok_and(|log| log == fs::read(&copy).unwrap())
+    });
+    until(|| are_both_in_sync(&first) && high_watermark(&first) == Some(30));
+    let state = partition(&first);
+    assert_eq!(state.leader, Some(2));
+    assert!(state.leader_epoch > epoch, "{state:?}");
     second.stop();
     first.stop();
 }

@@ -30,7 +30,9 @@ pub(super) fn lose_replicas(
         }
         let rules = standing.rules(topic);
         let change = PartitionChange::new(&standing, topic, index, partition, rules);
-        change.exclude(*broker_id).build()
+        // Its start is the same as before: until it has begun anew, the leader would take it for one that
+        // has everything, and in sync again.
+        change.exclude(*broker_id).begin_epoch().build()
     };
     let partitions: BTreeSet<_> = partitions.iter().collect();
     let records = partitions.into_iter().filter_map(change).map(Into::into).collect();
@@ -44,12 +46,14 @@ mod tests {
     use crate::controller::image::{MetadataImage, PartitionImage};
     use crate::controller::testing::{image_of_partition, replay_all};
 
-    /// Leader, in-sync set and eligible replicas after broker 1 has lost the partition.
+    /// Leader, in-sync set and eligible replicas after broker 1 has lost the partition. Where it was counted on
+    /// and is no more, the leader epoch is another, whoever leads.
     fn check(
         mut image: MetadataImage,
         expected: (Option<i32>, &[i32], &[i32]),
     ) -> Result<(), StaleBroker> {
         let topic_id = image.topic("t").unwrap().id;
+        let epoch = image.partition("t", 0).unwrap().leader_epoch;
         let lost = LostReplica { topic_id, partition_index: 0 };
         let nothing = LostReplica { topic_id, partition_index: 7 };
         let partitions = vec![lost, nothing, lost];
@@ -58,8 +62,9 @@ mod tests {
         let decision = lose_replicas(Standing::new(&image, &config), &told);
         replay_all(&mut image, &decision.records);
         let partition = image.partition("t", 0).unwrap();
-        let PartitionImage { leader, in_sync, eligible, .. } = partition;
+        let PartitionImage { leader, in_sync, eligible, leader_epoch, .. } = partition;
         assert_eq!((*leader, &**in_sync, &**eligible), expected);
+        assert_eq!(*leader_epoch > epoch, !decision.records.is_empty());
         let stale = LostReplicas { broker_epoch: 0, ..told };
         assert!(lose_replicas(Standing::new(&image, &config), &stale).records.is_empty());
         decision.answer

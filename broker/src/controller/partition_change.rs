@@ -31,6 +31,7 @@ pub(super) struct PartitionChange<'a> {
     /// Who has lost what it had, and must not be kept as eligible.
     excluded: Option<i32>,
     must_elect: bool,
+    begins_epoch: bool,
     allows_unclean: bool,
 }
 
@@ -75,6 +76,7 @@ impl<'a> PartitionChange<'a> {
             },
             excluded: None,
             must_elect: false,
+            begins_epoch: false,
             allows_unclean: rules.allows_unclean || is_planted(Bug::UncleanIsAllowed),
         }
     }
@@ -104,6 +106,12 @@ impl<'a> PartitionChange<'a> {
     /// Has the leader elected anew though it may go on.
     pub(super) fn elect(mut self) -> Self {
         self.must_elect = true;
+        self
+    }
+
+    /// Has the leader go on in a new epoch, in which everybody fetches anew.
+    pub(super) fn begin_epoch(mut self) -> Self {
+        self.begins_epoch = true;
         self
     }
 
@@ -193,7 +201,7 @@ impl<'a> PartitionChange<'a> {
         let now = self.partition.leader;
         let goes_on = now.is_some_and(|id| self.in_sync.contains(&id) && may_lead(&id));
         if let Some(leader) = now.filter(|_| goes_on && !self.must_elect) {
-            let goes_on = if self.takes_replicas_away() {
+            let goes_on = if self.begins_epoch || self.takes_replicas_away() {
                 NewLeader::Broker(leader)
             } else {
                 NewLeader::Same

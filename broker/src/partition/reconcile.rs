@@ -69,6 +69,12 @@ pub(super) fn part(
     Some(Part::Follow(Following { leader, leader_epoch, durability }))
 }
 
+/// Whether a damaged log makes room for a copy of the leader's. `epoch` is the one that it was led or
+/// followed in: what was fetched with it must not count for the copy, so a later one has to have begun.
+pub(super) fn may_begin_anew(partition: &PartitionImage, node_id: i32, epoch: i32) -> bool {
+    partition.leader_epoch > epoch && partition.can_be_copied_to(node_id)
+}
+
 /// Offsets and transactions are always synced: there is no switch.
 fn durability(topic: &TopicImage, config: &TopicConfig) -> Durability {
     if topic.is_internal() { Durability::Fsync } else { config.durability }
@@ -114,4 +120,31 @@ pub(super) fn strays(
 /// The hosted state of a partition before it is seen to.
 pub(super) fn current(snapshot: &Snapshot, topic: Uuid, index: usize) -> Option<Hosted> {
     snapshot.topic(topic)?.partitions.get(index).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_log_is_not_given_up_in_the_epoch_it_was_fetched_with() {
+        let partition = |leader, in_sync: &[i32], eligible: &[i32]| PartitionImage {
+            replicas: vec![1, 2, 3],
+            directories: vec![Uuid::ZERO; 3],
+            in_sync: in_sync.to_vec(),
+            eligible: eligible.to_vec(),
+            leader,
+            leader_epoch: 7,
+            partition_epoch: 9,
+            adding: Vec::new(),
+            removing: Vec::new(),
+            last_known_leader: None,
+        };
+        let out_of_sync = partition(Some(2), &[2, 3], &[]);
+        assert!(may_begin_anew(&out_of_sync, 1, 6));
+        assert!(!may_begin_anew(&out_of_sync, 1, 7), "the leader knows what it had");
+        assert!(!may_begin_anew(&partition(Some(2), &[1, 2], &[]), 1, 6), "it is in sync");
+        assert!(!may_begin_anew(&partition(Some(2), &[2], &[1]), 1, 6), "it may be needed");
+        assert!(!may_begin_anew(&partition(None, &[2], &[]), 1, 6), "nobody to copy from");
+    }
 }

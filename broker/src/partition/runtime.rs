@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use super::cleaner::Cleaner;
 use super::data_dir::LastShutdown;
 use super::opener::{Opener, Opening};
-use super::reconcile::{Change, changes, current, part, strays};
+use super::reconcile::{Change, changes, current, may_begin_anew, part, strays};
 use super::registry::{Hosted, HostedTopic, Snapshot};
 use super::settings::log_config;
 use super::{DataDir, Partition, Partitions};
@@ -164,7 +164,8 @@ impl Keeper {
             let part = part(image, partition, self.config.node_id, &config);
             partitions.push(match (current(next, image.id, place), part) {
                 (Some(Hosted::Here(here)), Some(_))
-                    if here.is_damaged() && partition.can_be_copied_to(self.config.node_id) =>
+                    if here.is_damaged()
+                        && may_begin_anew(partition, self.config.node_id, here.leader_epoch()) =>
                 {
                     warn!(topic = %image.name, partition = index, "a damaged log is copied anew");
                     here.close();
