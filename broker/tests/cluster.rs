@@ -10,8 +10,14 @@ use std::time::Duration;
 use flumen_broker::config::BrokerConfig;
 use flumen_client::connection::Seams;
 use flumen_protocol::ErrorCode;
+use flumen_protocol::messages::add_raft_voter::AddRaftVoterRequest;
 use flumen_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use flumen_protocol::messages::describe_quorum::{
+    DescribeQuorumRequest, PartitionData, ResponsePartitionData, TopicData,
+};
+use flumen_protocol::messages::remove_raft_voter::RemoveRaftVoterRequest;
 
+use support::pair::until;
 use support::ports::free_port;
 use support::{Client, Node};
 
@@ -80,6 +86,36 @@ fn a_request_outlives_the_leader_it_was_passed_on_to_and_an_outage_of_the_quorum
         drop(frozen);
         assert_eq!(waiting.join().unwrap(), ErrorCode::None);
     });
+}
+
+fn describe_quorum(client: &mut Client) -> ResponsePartitionData {
+    let partitions = vec![PartitionData { partition_index: 0 }];
+    let topic = TopicData { topic_name: "__cluster_metadata".to_owned(), partitions };
+    let mut response = client.call(2, &DescribeQuorumRequest { topics: vec![topic] });
+    response.topics.remove(0).partitions.remove(0)
+}
+
+#[test]
+fn voters_are_removed_and_added_through_any_broker() {
+    let nodes = start(&[]);
+    let leader = nodes[0].1.broker().context().controller.leader().unwrap();
+    let voter_id = leader % 3 + 1;
+    for (_, node) in &nodes {
+        let mut client = node.client();
+        let request = RemoveRaftVoterRequest { cluster_id: None, voter_id, ..Default::default() };
+        let removed = client.call(0, &request);
+        assert_eq!(ErrorCode::from_code(removed.error_code), ErrorCode::None, "{removed:?}");
+        assert_eq!(describe_quorum(&mut client).current_voters.len(), 2);
+        let request = AddRaftVoterRequest {
+            cluster_id: None,
+            voter_id,
+            timeout_ms: 10_000,
+            ..AddRaftVoterRequest::default()
+        };
+        // The leader has to hear of its directory first.
+        until(|| ErrorCode::from_code(client.call(0, &request).error_code) == ErrorCode::None);
+        assert_eq!(describe_quorum(&mut client).current_voters.len(), 3);
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ const PEER: &str = "PEER";
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: AddRaftVoterRequest,
 ) -> AddRaftVoterResponse {
     let Ok(address) = peer_address(request.listeners) else {
@@ -26,7 +26,8 @@ pub(super) async fn handle(
         return answer((ErrorCode::InvalidRequest, Some(message)));
     };
     let directory = voters::directory(request.voter_directory_id);
-    let add = Box::pin(ctx.controller.add_voter(request.voter_id, address, directory));
+    let add = ctx.controller.add_voter(request.voter_id, address, directory);
+    let add = Box::pin(voters::decided(call, add));
     let time = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let image = ctx.controller.image();
     answer(voters::change(image.cluster_id(), request.cluster_id.as_deref(), time, add).await)

@@ -222,8 +222,8 @@ served_apis! {
     UnregisterBroker = 64, 0..=0, unregister_broker decided;
     ListConfigResources = 74, 0..=1, list_config_resources;
     DescribeTopicPartitions = 75, 0..=0, describe_topic_partitions;
-    AddRaftVoter = 80, 0..=1, add_raft_voter;
-    RemoveRaftVoter = 81, 0..=0, remove_raft_voter;
+    AddRaftVoter = 80, 0..=1, add_raft_voter decided;
+    RemoveRaftVoter = 81, 0..=0, remove_raft_voter decided;
 }
 
 /// Polls an answer once, so that what need not wait is never queued.

@@ -15,11 +15,12 @@ const CHANGE_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub(super) async fn handle(
     ctx: &Context,
-    _call: &Call,
+    call: &Call,
     request: RemoveRaftVoterRequest,
 ) -> RemoveRaftVoterResponse {
     let directory = voters::directory(request.voter_directory_id);
-    let remove = Box::pin(ctx.controller.remove_voter(request.voter_id, directory));
+    let remove = ctx.controller.remove_voter(request.voter_id, directory);
+    let remove = Box::pin(voters::decided(call, remove));
     let image = ctx.controller.image();
     let asked = request.cluster_id.as_deref();
     let changed = voters::change(image.cluster_id(), asked, CHANGE_TIME_MAX, remove).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flumen_protocol::{ErrorCode, Uuid};
 
+use super::Call;
 use super::error::WireError;
 use crate::clock::within;
 use crate::controller::ChangeVotersError;
@@ -29,6 +30,20 @@ pub(super) async fn change(
         // A majority may still agree to it.
         None => (ErrorCode::RequestTimedOut, Some("the quorum did not agree in time".to_owned())),
     }
+}
+
+/// Notes if nobody here can decide on the change: another broker may.
+pub(super) async fn decided(
+    call: &Call,
+    change: impl Future<Output = Result<(), ChangeVotersError>>,
+) -> Result<(), ChangeVotersError> {
+    let decided = call.decided(async {
+        match change.await {
+            Err(ChangeVotersError::NotLeader(error)) => Err(error),
+            decided => Ok(decided),
+        }
+    });
+    decided.await?
 }
 
 /// The directory that the voter must have: any, if none is named.
