@@ -21,7 +21,7 @@ use openraft::{ChangeMembers, Raft, ServerState};
 use super::NotLeader;
 use super::peers::ask;
 use super::service::QuorumService;
-use super::state_machine::{Published, StateMachine};
+use super::state_machine::StateMachine;
 use super::transport::{QuorumAddress, QuorumLane};
 use super::types::{Directory, Member, Membership, TypeConfig};
 use super::wire::{Joined, Joining, Request, Response};
@@ -110,8 +110,8 @@ fn admit(membership: &Membership, joining: &Joining, is_registered: bool) -> Adm
 
 /// Lets a broker into the membership, on the leader.
 pub(super) async fn join(
+    service: &QuorumService,
     raft: &Raft<TypeConfig, StateMachine>,
-    published: &Published,
     joining: Joining,
 ) -> Response {
     let (membership, leader) = {
@@ -125,12 +125,14 @@ pub(super) async fn join(
         let named = leader.and_then(|id| Some((id, membership.get_node(&id)?.addr.clone())));
         return Response::Join(Joined::NotLeader(named));
     }
-    let is_registered = published.image().broker(super::node(joining.node_id)).is_some();
+    let is_registered = service.published().image().broker(super::node(joining.node_id)).is_some();
     match admit(&membership, &joining, is_registered) {
         Admission::Known => Response::Join(Joined::Done),
         Admission::Withhold => {
+            let Joining { node_id, directory, .. } = joining;
+            service.withheld_votes().note(node_id, directory);
             tracing::warn!(
-                node_id = joining.node_id,
+                node_id,
                 "a voter has lost its log; it votes again when it was removed and added"
             );
             Response::Join(Joined::VoteWithheld)
@@ -153,6 +155,8 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
     let mut asked = 0_usize;
     let mut looks_left = 0_usize;
     let mut is_told = false;
+    // Each leader hears of it, to be able to tell who does not vote.
+    let mut told = None;
     loop {
         let (named, votes, leader) = {
             let metrics = raft.metrics();
@@ -175,11 +179,12 @@ pub(super) async fn attend(service: Arc<QuorumService>) {
             raft.runtime_config().elect(true);
             tracing::info!("this broker votes on metadata");
         }
-        if looks_left > 0 && votes {
+        if looks_left > 0 && votes && leader == told {
             looks_left -= 1;
         } else if named.is_none_or(|member| member.addr != service.addr()) {
             if introduce(&service, leader, asked).await == Some(Joined::VoteWithheld) {
                 looks_left = LOOKS_WITHHELD;
+                told = leader;
                 if !std::mem::replace(&mut is_told, true) {
                     tracing::warn!(
                         directory = %Uuid::from_bytes(directory.0),
@@ -220,7 +225,7 @@ async fn introduce(service: &QuorumService, leader: Option<u64>, turn: usize) ->
     };
     if leader == Some(service.node_id()) {
         // An answer other than success is seen at the next look.
-        join(raft, service.published(), joining).await;
+        join(service, raft, joining).await;
         return None;
     }
     let voters = service.voters();

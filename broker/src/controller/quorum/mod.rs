@@ -20,6 +20,7 @@ mod state_machine;
 mod transport;
 mod types;
 mod wire;
+mod withheld;
 
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -121,7 +122,8 @@ pub struct QuorumStatus {
     pub high_watermark: i64,
     /// The voters.
     pub voters: Vec<MemberStatus>,
-    /// The brokers that only follow.
+    /// Who only follows: brokers that have no vote, and voters whose vote is withheld, with the directory
+    /// that they have. Among the voters these are shown with the one that they have lost.
     pub observers: Vec<MemberStatus>,
 }
 
@@ -510,8 +512,8 @@ impl Quorum {
             leader: metrics.current_leader.map(node),
             term: i32::try_from(metrics.current_term).unwrap_or(i32::MAX),
             high_watermark: metrics.last_applied.map_or(0, |applied| end(applied.index)),
-            voters: membership.voter_ids().map(member).collect(),
-            observers: membership.learner_ids().map(member).collect(),
+            voters,
+            observers: membership.learner_ids().map(member).chain(followers).collect(),
         }
     }
 
@@ -524,6 +526,17 @@ impl Quorum {
             }
             if metrics.changed().await.is_err() {
                 return "the metadata quorum stopped".to_owned();
+        let (mut voters, mut followers) = (Vec::new(), Vec::new());
+        for id in membership.voter_ids() {
+            let voter = member(id);
+            let has = self.service.withheld_votes().directory(id).map(|has| has.0);
+            if has.is_none() || has == voter.directory {
+                voters.push(voter);
+            } else {
+                voters.push(MemberStatus { end: None, heard: None, ..voter.clone() });
+                followers.push(MemberStatus { directory: has, ..voter });
+            }
+        }
             }
         }
     }

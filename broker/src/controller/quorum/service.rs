@@ -24,6 +24,7 @@ use super::state_machine::{Published, StateMachine};
 use super::transport::{QuorumAddress, QuorumLane, QuorumTransport, TransportError};
 use super::types::{Snapshot, TypeConfig, Vote, invalid, log_id};
 use super::wire::{self, CHUNK_BYTES, Request, Response, Standing, WireVote};
+use super::withheld::WithheldVotes;
 use super::{membership, runtime, snapshot};
 
 /// How long it may take a machine to say that nobody listens.
@@ -55,6 +56,7 @@ pub struct QuorumService {
     pub(super) is_replacing: AtomicBool,
     /// The other broker that led last, and when it was heard of.
     heard: Mutex<Option<(i32, Duration)>>,
+    withheld_votes: WithheldVotes,
 }
 
 impl fmt::Debug for QuorumService {
@@ -97,6 +99,7 @@ impl QuorumService {
             arriving: Mutex::default(),
             is_replacing: AtomicBool::new(false),
             heard: Mutex::default(),
+            withheld_votes: WithheldVotes::default(),
         }
     }
 
@@ -136,6 +139,11 @@ impl QuorumService {
 
     pub(super) fn gone(&self) -> &Gone {
         &self.peers.gone
+    }
+
+    /// Who this broker has refused a vote while it leads.
+    pub(super) fn withheld_votes(&self) -> &WithheldVotes {
+        &self.withheld_votes
     }
 
     /// Raft, once it runs.
@@ -215,7 +223,7 @@ impl QuorumService {
                 if i32::try_from(joining.node_id) != Ok(from) {
                     return Err(invalid("a broker joins in the name of another"));
                 }
-                return Ok(membership::join(raft, &self.published, joining).await);
+                return Ok(membership::join(self, raft, joining).await);
             }
         };
         Ok(answer.unwrap_or(Response::NotReady))

@@ -208,6 +208,14 @@ fn partition_problem(
             format!("{id} ({state})")
         })
         .collect();
+        // It follows with another directory than that with which it votes.
+        if quorum.observers.iter().any(|follower| follower.id == id) {
+            return Some(format!(
+                "voter {id} has lost its log and does not vote until \
+                 `flumen cluster quorum remove {id}` and `flumen cluster quorum add {id}`"
+            ));
+        }
+        let silent_ms = leader.last_fetch_timestamp? - voter.last_fetch_timestamp.unwrap_or(0);
     let count = replicas.len() - adding.len();
     let needed = min_in_sync_set.unwrap_or(if count >= 3 { 2 } else { 1 }).min(count);
     let state = format!("{} of {count} replicas are in sync", count - missing.len());
@@ -382,3 +390,10 @@ mod tests {
         assert_eq!(complaints[2].problem, "out of service; it should be at h:9092");
     }
 }
+        let mut withheld = quorum.clone();
+        withheld.observers.push(replica(3, Some(50_000)));
+        assert_eq!(
+            problems(&Ok(withheld))[1],
+            "voter 3 has lost its log and does not vote until `flumen cluster quorum remove 3` and \
+             `flumen cluster quorum add 3`"
+        );

@@ -55,6 +55,7 @@ async fn a_voter_that_lost_its_disk_votes_when_it_was_removed_and_added() {
     cluster.until("it follows", |cluster| cluster.has(wiped, "a")).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(cluster.is_vote_withheld(wiped));
+    assert!(is_told_of(&cluster, leader, wiped));
 
     let quorum = cluster.quorum(leader).unwrap();
     quorum.remove_voter(wiped, None).await.unwrap();
@@ -73,9 +74,47 @@ async fn a_voter_that_lost_its_disk_votes_when_it_was_removed_and_added() {
     drop(quorum);
     cluster.settled().await;
     cluster.until("it votes", |cluster| !cluster.is_vote_withheld(wiped)).await;
+    assert!(!is_told_of(&cluster, leader, wiped));
     // Its vote counts: without it nobody could be elected now.
     cluster.kill(leader);
     cluster.write("b").await;
+}
+
+/// Whether `leader` tells that a voter does not vote: it is among the voters with the directory that it has
+/// lost, and nothing is known of that one, and it follows with the one that it has.
+fn is_told_of(cluster: &Cluster, leader: i32, wiped: i32) -> bool {
+    let status = cluster.quorum(leader).unwrap().status();
+    let has = cluster.quorum(wiped).map(|quorum| quorum.directory().0);
+    let mut voters = status.voters.iter().filter(|member| member.node_id == wiped);
+    let mut followers = status.observers.iter().filter(|member| member.node_id == wiped);
+    voters.any(|voter| voter.directory != has && voter.heard.is_none() && voter.end.is_none())
+        && followers.any(|follower| follower.directory == has && follower.heard.is_some())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_leader_tells_who_does_not_vote_as_long_as_that_is_so() {
+    let mut cluster = Cluster::running(5, 26).await;
+    cluster.write("a").await;
+    let leader = cluster.leader().await;
+    let wiped = leader % 5 + 1;
+    cluster.kill(wiped);
+    cluster.wipe(wiped);
+    cluster.start(wiped);
+    cluster.until("it is told", |cluster| is_told_of(cluster, leader, wiped)).await;
+    cluster.kill(leader);
+    cluster.write("b").await;
+    let next = cluster.leader().await;
+    let told = cluster.until("it is told", |cluster| is_told_of(cluster, next, wiped));
+    tokio::time::timeout(Duration::from_secs(5), told).await.expect("the new leader hears at once");
+    let is_told = |cluster: &Cluster| is_told_of(cluster, next, wiped);
+    cluster.throughout(Duration::from_secs(60), "telling of it", is_told).await;
+    // One that is gone is a voter nothing is heard of, as any other.
+    cluster.kill(wiped);
+    let forgot = cluster.until("nothing is told", |cluster| {
+        let status = cluster.quorum(next).unwrap().status();
+        status.observers.iter().all(|member| member.node_id != wiped)
+    });
+    tokio::time::timeout(Duration::from_secs(60), forgot).await.expect("its word ages");
 }
 
 #[tokio::test(start_paused = true)]
