@@ -119,6 +119,19 @@ fn voters_are_removed_and_added_through_any_broker() {
 }
 
 #[test]
+fn that_nobody_leads_is_an_answer() {
+    let nodes = start(&[]);
+    let mut client = nodes[0].1.client();
+    assert!(describe_quorum(&mut client).leader_id > 0);
+    let frozen = [nodes[1].1.freeze(), nodes[2].1.freeze()];
+    let described = describe_quorum(&mut client);
+    // Frozen or not, nobody has heard of who leads.
+    assert_eq!(described.leader_id, -1);
+    assert_eq!(described.current_voters.len(), 3);
+    drop(frozen);
+}
+
+#[test]
 fn a_broker_that_leaves_does_not_wait_for_heartbeats_of_others() {
     let rare = [("broker.heartbeat.interval.ms", "60000"), ("broker.session.timeout.ms", "120000")];
     let [(_dir, leaving), _second, _third] = start(&rare);

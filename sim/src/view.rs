@@ -126,7 +126,7 @@ impl Viewer {
             boot,
             image: context.controller.image(),
             term: status.term,
-            controller: status.leader,
+            controller: context.controller.leader(),
             replicas: replicas.collect(),
         }
     }

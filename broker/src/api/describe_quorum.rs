@@ -1,7 +1,7 @@
 //! DescribeQuorum (key 55), v0–v2. Shows where the quorum of the metadata log stands.
 //! v1 when a replica was last heard of · v2 directory ids, listeners and messages (KIP-853).
 //! Differs from Kafka: a replica's times are those of its last answer to the leader; the listener
-//! named is the peer listener.
+//! named is the peer listener; while nobody leads, the answer comes all the same and names no leader.
 
 use flumen_protocol::messages::describe_quorum::{
     DescribeQuorumRequest, DescribeQuorumResponse, Listener, Node, ReplicaState,
@@ -71,7 +71,8 @@ fn described(ctx: &Context, version: i16, status: &QuorumStatus) -> ResponsePart
     };
     ResponsePartitionData {
         error_message: message(version, ""),
-        leader_id: status.leader.unwrap_or(-1),
+        // Had anybody led, the question would have been passed on.
+        leader_id: status.leader.filter(|_| ctx.controller.is_leader()).unwrap_or(-1),
         leader_epoch: status.term,
         high_watermark: status.high_watermark,
         current_voters: status.voters.iter().map(state).collect(),

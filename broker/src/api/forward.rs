@@ -37,6 +37,10 @@ const OWN_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long this broker waits for the metadata that an answer rests on.
 const METADATA_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// After this time without an answer from a leader there is none: even the election that follows on one that
+/// froze is over sooner as a rule.
+const ELECTION_TIME_MAX: Duration = Duration::from_secs(4);
+
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,7 +69,7 @@ fn end(call: &Call) -> Duration {
         + match call.api {
             _ if call.is_passed_on => Duration::ZERO,
             // Where nobody leads, that is the answer.
-            ApiKey::DescribeQuorum => OWN_TIME_MAX,
+            ApiKey::DescribeQuorum => ELECTION_TIME_MAX,
             _ => ANSWER_TIME_MAX,
         }
 }

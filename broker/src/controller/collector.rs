@@ -66,7 +66,7 @@ impl Collector for ControllerCollector {
             let counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(counter)?;
         }
-        let leads = self.controller.is_leader();
+        let leads = self.controller.leads_majority();
         let mut gauge = |name, help, value: i64| {
             let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(value).encode(gauge)

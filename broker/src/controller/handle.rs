@@ -236,6 +236,11 @@ impl Controller {
         self.quorum.leading_term().is_some()
     }
 
+    /// Whether this broker decides and, as far as it knows, others agree.
+    pub(super) fn leads_majority(&self) -> bool {
+        self.quorum.leads_majority()
+    }
+
     /// Waits until the published image has `version`; for ever, if the controller stops before.
     pub async fn wait_for(&self, version: i64) {
         if self.watch().wait_for(|published| *published >= version).await.is_err() {

@@ -113,7 +113,8 @@ async fn find(cluster: &Cluster, client: &Client, victim: Victim) -> i32 {
     let ids = cluster.ids();
     let controller = async {
         let quorum = client.admin().describe_quorum().await;
-        quorum.map_or(ids[0], |quorum| quorum.leader_id)
+        let leader = quorum.map(|quorum| quorum.leader_id);
+        leader.ok().filter(|leader| ids.contains(leader)).unwrap_or(ids[0])
     };
     match victim {
         Victim::Controller => controller.await,

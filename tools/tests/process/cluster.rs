@@ -1,6 +1,6 @@
 //! Three brokers as three processes: asked each for what only one of them decides, stopped in order,
 //! killed and taken out for good. Nothing that was acknowledged is missing, and operators are told
-//! once of each loss.
+//! once of each loss, and at the end what one broker alone cannot do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -98,6 +98,23 @@ impl Cluster {
             std::thread::sleep(PAUSE);
         }
         panic!("through {id}: {}", self.quorum(id));
+    }
+
+    /// What is wrong, as pairs of a kind and a place, once these kinds are among it.
+    fn health_with(&self, id: i32, kinds: &[&str]) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let output = self.ask(id, &["cluster", "health", "--output", "json"]);
+            let health: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let complaints = health["complaints"].as_array().unwrap().iter();
+            let text = |complaint: &Value, field| complaint[field].as_str().unwrap().to_owned();
+            found = complaints.map(|one| (text(one, "kind"), text(one, "about"))).collect();
+            if kinds.iter().all(|kind| found.iter().any(|(of, _)| of == kind)) {
+                return found;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        panic!("through {id}: {found:?}");
     }
 
     fn voters(&self, id: i32) -> BTreeSet<i64> {
@@ -227,4 +244,16 @@ fn three_brokers_are_one() {
         assert_eq!(Some(back), returned, "{id} was lost {lost} times:\n{log}");
     }
     assert!(!log.contains("openraft"), "{log}");
+
+    // The last one can decide nothing alone, and tells what that means for every partition.
+    let health = cluster.health_with(stopped, &["quorum", "unanswered"]);
+    for topic in ["t1", "t2", "t3"] {
+        for partition in 0..3 {
+            let about = format!("{topic}-{partition}");
+            let told = health.iter().find(|(_, place)| *place == about);
+            let kind = told.map(|(kind, _)| kind.as_str());
+            let kinds = ["no_leader", "below_min_in_sync", "under_replicated"];
+            assert!(kind.is_some_and(|kind| kinds.contains(&kind)), "{about}: {health:?}");
+        }
+    }
 }

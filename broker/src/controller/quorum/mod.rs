@@ -39,7 +39,7 @@ use flumen_storage::vfs::Vfs;
 use futures_util::FutureExt;
 use openraft::async_runtime::WatchReceiver;
 use openraft::impls::ProgressResponder;
-use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
+use openraft::{Config, Instant, Raft, RaftMetrics, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 
 use super::records::MetadataRecord;
@@ -66,6 +66,9 @@ pub const QUORUM_LOG_FILTER: &str = "openraft=error,openraft::raft=off,openraft:
 
 /// Far longer than a quorum of one needs to elect itself.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A leader that no majority has answered for so many election timeouts has lost it: most likely another leads.
+const SILENT_TIMEOUTS_MAX: u32 = 2;
 
 /// Log entries that stay after a snapshot, so that a follower just behind needs no snapshot.
 const ENTRIES_KEPT: u64 = 1000;
@@ -114,7 +117,7 @@ pub struct NotLeader;
 /// Where the quorum stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuorumStatus {
-    /// The leader, if one is known.
+    /// The leader, if one is known. A leader that is cut off from most voters is none.
     pub leader: Option<i32>,
     /// Grows with every election.
     pub term: i32,
@@ -477,6 +480,21 @@ impl Quorum {
         }
     }
 
+    /// Whether this broker leads and, as far as it knows, can decide: one that is cut off from most
+    /// voters leads in its own eyes only.
+    pub(super) fn leads_majority(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.state == ServerState::Leader && !self.is_cut_off(&metrics)
+    }
+
+    fn is_cut_off(&self, metrics: &RaftMetrics<TypeConfig>) -> bool {
+        let has_others = metrics.membership_config.membership().voter_ids().count() > 1;
+        let answered = metrics.last_quorum_acked.as_ref();
+        let silence = answered.map_or(Duration::ZERO, |answered| answered.elapsed());
+        has_others && silence > self.election_timeout * SILENT_TIMEOUTS_MAX
+    }
+
     pub(super) fn status(&self) -> QuorumStatus {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -508,8 +526,19 @@ impl Quorum {
                 addr: member.addr,
             }
         };
+        let (mut voters, mut followers) = (Vec::new(), Vec::new());
+        for id in membership.voter_ids() {
+            let voter = member(id);
+            let has = self.service.withheld_votes().directory(id).map(|has| has.0);
+            if has.is_none() || has == voter.directory {
+                voters.push(voter);
+            } else {
+                voters.push(MemberStatus { end: None, heard: None, ..voter.clone() });
+                followers.push(MemberStatus { directory: has, ..voter });
+            }
+        }
         QuorumStatus {
-            leader: metrics.current_leader.map(node),
+            leader: metrics.current_leader.filter(|_| !self.is_cut_off(&metrics)).map(node),
             term: i32::try_from(metrics.current_term).unwrap_or(i32::MAX),
             high_watermark: metrics.last_applied.map_or(0, |applied| end(applied.index)),
             voters,
@@ -526,17 +555,6 @@ impl Quorum {
             }
             if metrics.changed().await.is_err() {
                 return "the metadata quorum stopped".to_owned();
-        let (mut voters, mut followers) = (Vec::new(), Vec::new());
-        for id in membership.voter_ids() {
-            let voter = member(id);
-            let has = self.service.withheld_votes().directory(id).map(|has| has.0);
-            if has.is_none() || has == voter.directory {
-                voters.push(voter);
-            } else {
-                voters.push(MemberStatus { end: None, heard: None, ..voter.clone() });
-                followers.push(MemberStatus { directory: has, ..voter });
-            }
-        }
             }
         }
     }

@@ -15,6 +15,7 @@ use flumen_client::admin::{
 use flumen_client::{Admin, Error, TopicPartition};
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::join;
 use tokio::time::timeout;
 
 use crate::output::Output;
@@ -87,22 +88,51 @@ struct Findings {
 
 async fn collect(admin: &Admin) -> anyhow::Result<Findings> {
     let cluster = admin.describe_cluster().await?;
-    let partitions = admin.describe_replicas(&[]).await?;
     let directories = cluster
         .brokers
         .iter()
         .map(|broker| async { (broker.id, soon(admin.describe_log_dirs(broker.id)).await) });
-    let directories = join_all(directories).await.into_iter().collect();
-    // Where there is no controller nobody can tell, and that is complained of.
-    let moves = soon(admin.list_reassignments(None)).await.unwrap_or_default();
-    Ok(Findings {
-        quorum: soon(admin.describe_quorum()).await,
-        min_in_sync: min_in_sync(admin, &partitions).await?,
-        cluster,
-        partitions,
-        moves,
-        directories,
-    })
+    // All at once: the time that one does not answer is waited for once.
+    let (quorum, directories, replicas) =
+        join!(soon(admin.describe_quorum()), join_all(directories), replicas(admin));
+    let directories: BTreeMap<_, _> = directories.into_iter().collect();
+    let (mut partitions, moves) = replicas?;
+    if !is_led(&quorum) {
+        let is_silent = |id: &i32| matches!(directories.get(id), Some(Err(_)));
+        partitions.values_mut().for_each(|partition| leave_out(partition, is_silent));
+    }
+    let min_in_sync = min_in_sync(admin, &partitions).await?;
+    Ok(Findings { cluster, quorum, partitions, moves, min_in_sync, directories })
+}
+
+type Partitions = BTreeMap<TopicPartition, PartitionReplicas>;
+type Moves = BTreeMap<TopicPartition, Reassignment>;
+
+/// The replicas, and which of them a move was filling at any time meanwhile: one that ends between two
+/// questions leaves nobody missing.
+async fn replicas(admin: &Admin) -> Result<(Partitions, Moves), Error> {
+    let before = soon(admin.list_reassignments(None)).await;
+    let partitions = admin.describe_replicas(&[]).await?;
+    // Where nobody can tell, that is complained of as the quorum's.
+    let Ok(mut moves) = before else { return Ok((partitions, BTreeMap::new())) };
+    moves.extend(soon(admin.list_reassignments(None)).await.unwrap_or_default());
+    Ok((partitions, moves))
+}
+
+/// Whether anybody decides on metadata.
+fn is_led(quorum: &Result<Quorum, String>) -> bool {
+    quorum.as_ref().is_ok_and(|quorum| quorum.voters.iter().any(|one| one.id == quorum.leader_id))
+}
+
+/// Takes brokers out of what is known of a partition, as the controller would if there were one.
+fn leave_out(partition: &mut PartitionReplicas, is_silent: impl Fn(&i32) -> bool) {
+    let PartitionReplicas { leader, replicas, in_sync, offline, .. } = partition;
+    *leader = leader.filter(|id| !is_silent(id));
+    if leader.is_some() {
+        in_sync.retain(|id| !is_silent(id));
+    }
+    let silent = replicas.iter().filter(|id| is_silent(id) && !offline.contains(id));
+    offline.extend(silent.copied().collect::<Vec<_>>());
 }
 
 async fn soon<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
@@ -154,7 +184,8 @@ fn diagnose(findings: &Findings) -> Vec<Complaint> {
     for (place, partition) in &findings.partitions {
         let set = findings.min_in_sync.get(&*place.topic).copied();
         let adding = findings.moves.get(place).map_or(&[][..], |moved| &moved.adding);
-        if let Some((kind, problem)) = partition_problem(partition, adding, set) {
+        let judged = partition_problem(partition, adding, set, is_led(&findings.quorum));
+        if let Some((kind, problem)) = judged {
             complaints.push(complaint(place.to_string(), kind, problem));
         }
     }
@@ -176,8 +207,15 @@ fn quorum_complaints(quorum: &Result<Quorum, String>) -> Vec<Complaint> {
         return vec![complaint(about, Kind::Quorum, problem)];
     };
     let silence = |voter: &QuorumReplica| {
-        let silent_ms = leader.last_fetch_timestamp? - voter.last_fetch_timestamp.unwrap_or(0);
         let id = voter.id;
+        // It follows with another directory than that with which it votes.
+        if quorum.observers.iter().any(|follower| follower.id == id) {
+            return Some(format!(
+                "voter {id} has lost its log and does not vote until \
+                 `flumen cluster quorum remove {id}` and `flumen cluster quorum add {id}`"
+            ));
+        }
+        let silent_ms = leader.last_fetch_timestamp? - voter.last_fetch_timestamp.unwrap_or(0);
         (silent_ms > SILENCE_MAX_MS).then(|| match voter.last_fetch_timestamp {
             Some(_) => format!("voter {id} was last heard of {} s ago", silent_ms / 1000),
             None => format!("voter {id} was not heard of since {} leads", leader.id),
@@ -191,38 +229,33 @@ fn dir_complaint(dir: &LogDir) -> Option<Complaint> {
     dir.error.as_ref().map(|error| complaint(dir.path.clone(), Kind::Directory, error))
 }
 
-/// The worst that is wrong with a partition; `adding` are replicas that a move is still filling.
+/// The worst that is wrong with a partition; `adding` are replicas that a move fills, and `is_led` says
+/// whether somebody decides on metadata.
 fn partition_problem(
     partition: &PartitionReplicas,
     adding: &[i32],
     min_in_sync_set: Option<usize>,
+    is_led: bool,
 ) -> Option<(Kind, String)> {
     let PartitionReplicas { leader, replicas, in_sync, offline, .. } = partition;
     if leader.is_none() {
-        return Some((Kind::NoLeader, format!("no leader: {}", why_leaderless(partition))));
+        return Some((Kind::NoLeader, format!("no leader: {}", why_leaderless(partition, is_led))));
     }
-    let missing = replicas.iter().filter(|id| !in_sync.contains(id) && !adding.contains(id));
+    let expected = replicas.iter().filter(|id| in_sync.contains(id) || !adding.contains(id));
+    let count = expected.clone().count();
+    let missing = expected.filter(|id| !in_sync.contains(id));
     let missing: Vec<String> = missing
         .map(|id| {
             let state = if offline.contains(id) { "out of service" } else { "catching up" };
             format!("{id} ({state})")
         })
         .collect();
-        // It follows with another directory than that with which it votes.
-        if quorum.observers.iter().any(|follower| follower.id == id) {
-            return Some(format!(
-                "voter {id} has lost its log and does not vote until \
-                 `flumen cluster quorum remove {id}` and `flumen cluster quorum add {id}`"
-            ));
-        }
-        let silent_ms = leader.last_fetch_timestamp? - voter.last_fetch_timestamp.unwrap_or(0);
-    let count = replicas.len() - adding.len();
     let needed = min_in_sync_set.unwrap_or(if count >= 3 { 2 } else { 1 }).min(count);
     let state = format!("{} of {count} replicas are in sync", count - missing.len());
     let missing = missing.join(", ");
     if in_sync.len() < needed {
         let problem = format!(
-            "{state}, fewer than min.insync.replicas ({needed}), so acks=all is refused; \
+            "{state}, fewer than min.insync.replicas ({needed}), so acks=all fails; \
              missing: {missing}"
         );
         return Some((Kind::BelowMinInSync, problem));
@@ -231,13 +264,14 @@ fn partition_problem(
 }
 
 /// Why nobody leads, and what would help.
-fn why_leaderless(partition: &PartitionReplicas) -> String {
+fn why_leaderless(partition: &PartitionReplicas, is_led: bool) -> String {
     let PartitionReplicas { replicas, in_sync, eligible, offline, last_known_leader, .. } =
         partition;
     let complete = |id: &&i32| in_sync.contains(id) || eligible.contains(id);
     let (complete, others): (Vec<i32>, Vec<i32>) = replicas.iter().partition(complete);
     if complete.iter().any(|id| !offline.contains(id)) {
-        return "an election is under way".to_owned();
+        let why = if is_led { "is under way" } else { "needs the metadata quorum" };
+        return format!("an election {why}");
     }
     let others: Vec<i32> = others.into_iter().filter(|id| !offline.contains(id)).collect();
     let mut why = match (complete.as_slice(), last_known_leader) {
@@ -276,7 +310,7 @@ mod tests {
     }
 
     fn problem(partition: &PartitionReplicas) -> Option<(Kind, String)> {
-        partition_problem(partition, &[], None)
+        partition_problem(partition, &[], None, true)
     }
 
     #[test]
@@ -293,8 +327,8 @@ mod tests {
         check(
             partition(&[1, 2, 3], &[1], &[3]),
             Kind::BelowMinInSync,
-            "1 of 3 replicas are in sync, fewer than min.insync.replicas (2), so acks=all is \
-             refused; missing: 2 (catching up), 3 (out of service)",
+            "1 of 3 replicas are in sync, fewer than min.insync.replicas (2), so acks=all \
+             fails; missing: 2 (catching up), 3 (out of service)",
         );
         check(
             partition(&[1, 2, 3], &[1], &[1, 2]),
@@ -322,18 +356,37 @@ mod tests {
     #[test]
     fn replicas_that_a_move_adds_are_not_missed() {
         let moving = partition(&[4, 1, 2], &[1, 2], &[]);
-        assert_eq!(partition_problem(&moving, &[4], None), None);
-        assert!(partition_problem(&moving, &[], None).is_some());
+        assert_eq!(partition_problem(&moving, &[4], None, true), None);
+        assert!(partition_problem(&moving, &[], None, true).is_some());
+        // Full by now, and counted.
+        let moved = partition(&[4, 1, 2], &[1, 4], &[]);
+        let (_, problem) = partition_problem(&moved, &[4], None, true).unwrap();
+        assert_eq!(problem, "2 of 3 replicas are in sync; missing: 2 (catching up)");
+    }
+
+    #[test]
+    fn who_is_silent_is_left_out_when_nobody_else_can_see_to_it() {
+        let left_out = |silent: &[i32]| {
+            let mut whole = partition(&[1, 2, 3], &[1, 2, 3], &[]);
+            leave_out(&mut whole, |id| silent.contains(id));
+            partition_problem(&whole, &[], None, false)
+        };
+        let (kind, problem) = left_out(&[2, 3]).unwrap();
+        assert_eq!(kind, Kind::BelowMinInSync);
+        assert!(problem.ends_with("missing: 2 (out of service), 3 (out of service)"), "{problem}");
+        let nobody = "no leader: an election needs the metadata quorum".to_owned();
+        assert_eq!(left_out(&[1, 3]), Some((Kind::NoLeader, nobody)));
+        assert_eq!(left_out(&[]), None);
     }
 
     #[test]
     fn what_was_set_counts_and_no_more_than_there_are() {
         let two_of_three = partition(&[1, 2, 3], &[1, 2], &[]);
-        let kind = |set| partition_problem(&two_of_three, &[], set).map(|(kind, _)| kind);
+        let kind = |set| partition_problem(&two_of_three, &[], set, true).map(|(kind, _)| kind);
         assert_eq!(kind(Some(3)), Some(Kind::BelowMinInSync));
         assert_eq!(kind(Some(1)), Some(Kind::UnderReplicated));
         let one = partition(&[1], &[1], &[]);
-        assert_eq!(partition_problem(&one, &[], Some(2)), None);
+        assert_eq!(partition_problem(&one, &[], Some(2), true), None);
     }
 
     fn replica(id: i32, heard_ms: Option<i64>) -> QuorumReplica {
@@ -362,6 +415,13 @@ mod tests {
         let silent =
             ["voter 2 was last heard of 30 s ago", "voter 3 was not heard of since 1 leads"];
         assert_eq!(problems(&Ok(quorum.clone())), silent);
+        let mut withheld = quorum.clone();
+        withheld.observers.push(replica(3, Some(50_000)));
+        assert_eq!(
+            problems(&Ok(withheld))[1],
+            "voter 3 has lost its log and does not vote until `flumen cluster quorum remove 3` and \
+             `flumen cluster quorum add 3`"
+        );
         let leaderless = Ok(Quorum { leader_id: -1, ..quorum });
         assert!(problems(&leaderless)[0].starts_with("no leader"));
         assert_eq!(problems(&Err("no answer".to_owned())), ["no answer"]);
@@ -390,10 +450,3 @@ mod tests {
         assert_eq!(complaints[2].problem, "out of service; it should be at h:9092");
     }
 }
-        let mut withheld = quorum.clone();
-        withheld.observers.push(replica(3, Some(50_000)));
-        assert_eq!(
-            problems(&Ok(withheld))[1],
-            "voter 3 has lost its log and does not vote until `flumen cluster quorum remove 3` and \
-             `flumen cluster quorum add 3`"
-        );

@@ -107,7 +107,7 @@ fn held_by<'a>(id: i32, partitions: impl Iterator<Item = &'a PartitionReplicas>)
 
 #[derive(Debug, Serialize)]
 struct QuorumInfo {
-    leader_id: i32,
+    leader_id: Option<i32>,
     leader_epoch: i32,
     high_watermark: i64,
     replicas: Vec<ReplicaInfo>,
@@ -117,8 +117,8 @@ struct QuorumInfo {
 struct ReplicaInfo {
     id: i32,
     role: &'static str,
-    log_end_offset: i64,
-    lag: i64,
+    log_end_offset: Option<i64>,
+    lag: Option<i64>,
     last_fetch_timestamp: Option<i64>,
     last_caught_up_timestamp: Option<i64>,
 }
@@ -128,20 +128,24 @@ pub(super) async fn show(admin: &Admin, output: Output) -> anyhow::Result<()> {
     let replicas = |role, replicas: &[QuorumReplica]| {
         replicas
             .iter()
-            .map(|replica| ReplicaInfo {
-                id: replica.id,
-                role,
-                log_end_offset: replica.log_end_offset,
-                lag: (quorum.high_watermark - replica.log_end_offset).max(0),
-                last_fetch_timestamp: replica.last_fetch_timestamp,
-                last_caught_up_timestamp: replica.last_caught_up_timestamp,
+            .map(|replica| {
+                // Where it ends is the leader's knowledge, and that leader may not have heard of it.
+                let log_end_offset = Some(replica.log_end_offset).filter(|end| *end >= 0);
+                ReplicaInfo {
+                    id: replica.id,
+                    role,
+                    log_end_offset,
+                    lag: log_end_offset.map(|end| (quorum.high_watermark - end).max(0)),
+                    last_fetch_timestamp: replica.last_fetch_timestamp,
+                    last_caught_up_timestamp: replica.last_caught_up_timestamp,
+                }
             })
             .collect::<Vec<_>>()
     };
     let mut all = replicas("voter", &quorum.voters);
     all.extend(replicas("observer", &quorum.observers));
     let info = QuorumInfo {
-        leader_id: quorum.leader_id,
+        leader_id: Some(quorum.leader_id).filter(|id| *id >= 0),
         leader_epoch: quorum.leader_epoch,
         high_watermark: quorum.high_watermark,
         replicas: all,
@@ -149,7 +153,7 @@ pub(super) async fn show(admin: &Admin, output: Output) -> anyhow::Result<()> {
     output.thing(
         &info,
         &[
-            ("leader", info.leader_id.to_string()),
+            ("leader", info.leader_id.map_or("-".to_owned(), |id| id.to_string())),
             ("epoch", info.leader_epoch.to_string()),
             ("high watermark", info.high_watermark.to_string()),
         ],
@@ -166,8 +170,12 @@ fn replica_row(replica: &ReplicaInfo) -> Row {
     vec![
         replica.id.to_string(),
         replica.role.to_owned(),
-        replica.log_end_offset.to_string(),
-        replica.lag.to_string(),
+        number(replica.log_end_offset),
+        number(replica.lag),
         replica.last_caught_up_timestamp.map_or("-".to_owned(), date),
     ]
+}
+
+fn number(number: Option<i64>) -> String {
+    number.map_or("-".to_owned(), |number| number.to_string())
 }

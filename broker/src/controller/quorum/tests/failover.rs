@@ -127,3 +127,21 @@ async fn followers_hear_of_a_commit_at_once() {
         assert!(took < Duration::from_millis(20), "it waited for a heartbeat: {took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_cut_off_names_no_leader() {
+    let cluster = Cluster::running(3, 31).await;
+    let before = cluster.leader().await;
+    let quorum = cluster.quorum(before).unwrap();
+    assert_eq!(quorum.status().leader, Some(before));
+    cluster.cut_off(before);
+    cluster.until("it knows", |_| quorum.status().leader.is_none()).await;
+    assert!(!quorum.leads_majority());
+    cluster.heal();
+    let after = cluster.leader().await;
+    cluster.until("it follows", |_| quorum.status().leader == Some(after)).await;
+    // Who votes alone needs nobody's answer.
+    let alone = Cluster::running(1, 32).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(alone.quorum(1).unwrap().leads_majority());
+}
