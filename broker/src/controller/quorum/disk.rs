@@ -147,7 +147,7 @@ impl Disk {
             let mut batch = new_batch(0, 0)?;
             let value = StoredEntry::encode(&entry)?;
             batch.append(disk.seams.clock.wall_ms(), None, Some(&value), &[]);
-            disk.write(Some((0, batch)))?;
+            disk.write(batch)?;
             disk.sync()?;
             *disk.last.lock() = Some(first);
             Ok(())
@@ -288,38 +288,28 @@ impl Disk {
     }
 
     /// Writes entries, which can be read at once; `flushed` hears when they are durable.
+    ///
+    /// Each is a batch of its own. A log is cut off between batches only, and of entries that came together a
+    /// later leader may have the first ones: those have been acknowledged, and must not go with the others.
     pub(super) fn append(
         self: &Arc<Self>,
         entries: impl Iterator<Item = Entry>,
         flushed: IOFlushed<TypeConfig>,
     ) -> io::Result<()> {
-        let mut batch: Option<(u64, BatchBuilder)> = None;
-        let mut last = None;
         for entry in entries {
             let (term, at) = term_and_index(&entry.log_id);
             let value = StoredEntry::encode(&entry)?;
-            let mut builder = match batch.take() {
-                Some((same, builder)) if same == term => builder,
-                other => {
-                    self.write(other)?;
-                    new_batch(term, offset(at)?)?
-                }
-            };
-            builder.append(self.seams.clock.wall_ms(), None, Some(&value), &[]);
-            batch = Some((term, builder));
-            last = Some(entry.log_id);
-        }
-        self.write(batch)?;
-        if last.is_some() {
-            *self.last.lock() = last;
+            let mut batch = new_batch(term, offset(at)?)?;
+            batch.append(self.seams.clock.wall_ms(), None, Some(&value), &[]);
+            self.write(batch)?;
+            *self.last.lock() = Some(entry.log_id);
         }
         self.enqueue(Job::Flush(flushed));
         Ok(())
     }
 
-    fn write(&self, batch: Option<(u64, BatchBuilder)>) -> io::Result<()> {
-        let Some((_, builder)) = batch else { return Ok(()) };
-        let records = builder.build();
+    fn write(&self, batch: BatchBuilder) -> io::Result<()> {
+        let records = batch.build();
         let appended = self.log.lock().append_as_follower(records, self.seams.clock.wall_ms());
         appended.map(|_| ()).map_err(io::Error::other)
     }
@@ -329,7 +319,7 @@ impl Disk {
     pub(super) fn append_raw(&self, term: u64, value: &[u8]) {
         let mut builder = new_batch(term, self.log.lock().log_end_offset()).unwrap();
         builder.append(0, None, Some(value), &[]);
-        self.write(Some((term, builder))).unwrap();
+        self.write(builder).unwrap();
         self.sync().unwrap();
     }
 

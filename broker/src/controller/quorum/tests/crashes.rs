@@ -1,5 +1,6 @@
 //! The machine stops at every operation of the disk in turn (M1).
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -110,16 +111,54 @@ fn snapshot() -> (SnapshotMeta, Bytes) {
     (meta, bytes)
 }
 
+fn entries(term: u64, indexes: Range<u64>) -> impl Iterator<Item = Entry> {
+    indexes.map(move |index| {
+        let payload = Payload::Normal(Proposal(setting(&format!("own {index}"), "1")));
+        Entry { log_id: log_id((term, index)), payload }
+    })
+}
+
+/// Has ten entries, and then others from the fifth on, as a leader has that is elected without them.
+async fn replace(disk: &SimulatedDisk) -> io::Result<()> {
+    let disk = open(disk)?;
+    disk.found(members()).await?;
+    disk.save_vote(&Vote::new_committed(1, 1)).await?;
+    disk.append(entries(1, 1..10), IOFlushed::noop())?;
+    disk.save_vote(&Vote::new_committed(3, 2)).await?;
+    disk.truncate_after(Some(log_id((1, 4)))).await?;
+    disk.append(entries(3, 5..8), IOFlushed::noop())?;
+    disk.save_vote(&Vote::new(4, 2)).await
+}
+
+/// What is cut off was on disk, and is no damage.
+#[tokio::test]
+async fn entries_are_replaced_or_not() {
+    let whole = SimulatedDisk::new();
+    replace(&whole).await.unwrap();
+    assert_eq!(open(&whole).unwrap().read(0, 100).unwrap().len(), 8, "nothing else is cut off");
+    for at in 0..whole.operations() {
+        for unsynced in [Unsynced::Kept, Unsynced::Dropped, Unsynced::Random { seed: at }] {
+            let disk = SimulatedDisk::new();
+            disk.stop_at(at);
+            let _reached_the_end = replace(&disk).await;
+            disk.crash(unsynced);
+            let again = open(&disk).unwrap_or_else(|error| panic!("{error}, crash at {at}"));
+            let found = again.read(0, 100).unwrap();
+            let terms: Vec<u64> = found.iter().map(|entry| entry.log_id.leader_id.term).collect();
+            let (before, after) = ([0, 1, 1, 1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 3, 3, 3]);
+            let is_one = before.starts_with(&terms) || after.starts_with(&terms);
+            assert!(is_one, "{terms:?}, crash at {at}");
+            assert_eq!(again.last(), found.last().map(|entry| entry.log_id), "crash at {at}");
+        }
+    }
+}
+
 /// Has ten entries, and then installs a snapshot as Raft does: vote, snapshot, cut.
 async fn install(disk: &SimulatedDisk, is_told: &mut bool) -> io::Result<()> {
     let disk = open(disk)?;
     disk.found(members()).await?;
     disk.save_vote(&Vote::new_committed(1, 1)).await?;
-    let entries = (1..10).map(|index| {
-        let payload = Payload::Normal(Proposal(setting(&format!("own {index}"), "1")));
-        Entry { log_id: log_id((1, index)), payload }
-    });
-    disk.append(entries, IOFlushed::noop())?;
+    disk.append(entries(1, 1..10), IOFlushed::noop())?;
     disk.save_vote(&Vote::new_committed(3, 2)).await?;
     let (meta, bytes) = snapshot();
     let mut machine = StateMachine::new(Arc::new(Published::new()), Arc::clone(&disk));
