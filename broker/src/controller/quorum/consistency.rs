@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) terms: Vec<LogId>,
     /// The index after the last entry of the log.
     pub(super) end: u64,
+    /// The index after the last entry that is known to have been on disk.
+    pub(super) synced: u64,
 }
 
 /// How the files do not fit together.
@@ -49,6 +51,8 @@ pub(super) enum Inconsistency {
     OtherEntry { index: u64, term: u64 },
     #[error("quorum-state has a vote in term 0, which is over before anybody votes")]
     EarlyVote,
+    #[error("entries up to {synced} were on disk, and the log ends at {end}: some of it is lost")]
+    EntriesLost { synced: u64, end: u64 },
     #[error("there are entries of term {term}, but votes up to {vote_term}: quorum-state is lost")]
     VoteLost { term: u64, vote_term: u64 },
 }
@@ -87,6 +91,10 @@ impl Found {
         }
         if after(self.snapshot) < purged_end {
             return Err(Inconsistency::NoSnapshot { purged_end });
+        }
+        let (synced, end) = (self.synced, self.end);
+        if end < synced {
+            return Err(Inconsistency::EntriesLost { synced, end });
         }
         if let Some(members) = self.members.filter(|id| after(self.snapshot) <= id.index) {
             let (index, end) = (members.index, after(self.snapshot));
@@ -157,6 +165,7 @@ mod tests {
             start: 10,
             terms: [(2, 10), (3, 13), (5, 18)].map(log_id).into(),
             end: 20,
+            synced: 20,
         }
     }
 
@@ -189,6 +198,7 @@ mod tests {
         let start = |start, purged_end| Err(Inconsistency::Start { start, purged_end });
         check(|found| found.purged = None, start(10, 0));
         check(|found| found.start = 12, start(12, 10));
+        check(|found| found.synced = 21, Err(Inconsistency::EntriesLost { synced: 21, end: 20 }));
     }
 
     #[test]
@@ -201,7 +211,7 @@ mod tests {
         // Where the log has nothing to say, the snapshot has.
         let ends_with = |found: &mut Found, purged, snapshot| {
             (found.purged, found.snapshot) = (Some(log_id(purged)), Some(log_id(snapshot)));
-            (found.terms, found.start, found.end) = (Vec::new(), 10, 10);
+            (found.terms, found.start, found.end, found.synced) = (Vec::new(), 10, 10, 10);
         };
         check(|found| ends_with(found, (4, 9), (4, 9)), Ok(()));
         check(|found| ends_with(found, (4, 9), (5, 14)), Ok(()));

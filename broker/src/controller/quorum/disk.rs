@@ -2,8 +2,8 @@
 //!
 //! Everything is in one directory, `__cluster_metadata-0`: the segments of the log, whose offsets
 //! are Raft's indexes, and `quorum-state`, which holds the vote, what was cut off the front of the
-//! log, the id of the directory and whether this node may vote. Writes that must be durable are
-//! carried out one after the other in the order they were asked for, off the async threads; appends
+//! log, the id of the directory and whether this node may vote; `synced_end` tells how far the log was
+//! synced. Writes that must be durable are carried out one after the other in the order they were asked for, off the async threads; appends
 //! that wait together share one sync.
 
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::consistency::Found;
+use super::synced_end::{self, SyncedEnd};
 use super::types::{
     Directory, Entry, LogId, Membership, SnapshotMeta, StoredEntry, TypeConfig, Vote, invalid,
     log_id, term_and_index,
@@ -63,6 +64,7 @@ pub(super) struct Disk {
     log: Mutex<PartitionLog>,
     state: Mutex<State>,
     last: Mutex<Option<LogId>>,
+    synced: Mutex<SyncedEnd>,
     jobs: Mutex<Jobs>,
 }
 
@@ -94,12 +96,13 @@ impl Disk {
             Some(content) => rmp_serde::from_slice(&content).map_err(invalid)?,
             None => State::default(),
         };
-        // All of the log is checked at every start: it is short, and nothing else says how far it
-        // had been synced.
-        let context =
-            OpenContext { clean_shutdown: false, recovery_point: 0, now_ms: seams.clock.wall_ms() };
+        // What is damaged below may have been acknowledged, and is not cut off as a torn tail.
+        let recovery_point = synced_end::read(&*vfs, dir)?;
+        let now_ms = seams.clock.wall_ms();
+        let context = OpenContext { clean_shutdown: false, recovery_point, now_ms };
         let log = PartitionLog::open(Arc::clone(&vfs), dir, Arc::new(config), context)
             .map_err(io::Error::other)?;
+        let synced = Mutex::new(SyncedEnd::open(&*vfs, dir)?);
         let disk = Self {
             vfs,
             dir: dir.to_owned(),
@@ -107,10 +110,14 @@ impl Disk {
             log: Mutex::new(log),
             state: Mutex::new(state),
             last: Mutex::default(),
+            synced,
             jobs: Mutex::default(),
         };
         disk.what_is_there()?.check().map_err(invalid)?;
         disk.finish_purge()?;
+        // Opening has synced it.
+        let end = disk.log.lock().flushed_end_offset();
+        disk.synced.lock().raise(end);
         *disk.last.lock() = disk.find_last()?;
         if disk.state.lock().directory.is_none() {
             let directory = Directory(disk.seams.rng.next_bytes16());
@@ -222,6 +229,7 @@ impl Disk {
             start: index(start)?,
             terms: self.terms(start, end)?,
             end: index(end)?,
+            synced: index(synced_end::read(&*self.vfs, &self.dir)?)?,
         })
     }
 
@@ -389,6 +397,7 @@ impl Disk {
             };
             let mut log = disk.log.lock();
             if end < log.log_end_offset() {
+                disk.synced.lock().lower(end)?;
                 log.truncate_to(end, disk.seams.clock.wall_ms()).map_err(io::Error::other)?;
                 *disk.last.lock() = last;
             }
@@ -497,6 +506,9 @@ impl Disk {
             return Err(error);
         }
         progress.mark_flushed(&plan);
+        if is_synced {
+            self.synced.lock().raise(progress.flushed_end_offset());
+        }
         Ok(())
     }
 }

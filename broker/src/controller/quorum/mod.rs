@@ -17,6 +17,7 @@ mod runtime;
 mod service;
 mod snapshot;
 mod state_machine;
+mod synced_end;
 mod transport;
 mod types;
 mod wire;

@@ -278,6 +278,42 @@ async fn a_lost_file_stops_the_start() {
     }
 }
 
+/// A voter that cut off what it has acknowledged would vote as if it had never had it.
+#[tokio::test]
+async fn a_damaged_log_stops_the_start() {
+    let vfs: Arc<dyn Vfs> = Arc::new(RealDisk);
+    let flip = |log: &Path| {
+        let mut bytes = std::fs::read(log).unwrap();
+        // The last entry: what comes before is whole.
+        let at = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(log, bytes).unwrap();
+    };
+    for (is_lost, reason) in [(false, "is damaged"), (true, "some of it is lost")] {
+        let dir = tempfile::tempdir().unwrap();
+        let quorum = start(&vfs, dir.path()).await;
+        write(&quorum, "a").await;
+        write(&quorum, "b").await;
+        quorum.shutdown().await;
+        drop(quorum);
+
+        let log = dir.path().join("00000000000000000000.log");
+        if is_lost {
+            std::fs::remove_file(&log).unwrap();
+        } else {
+            flip(&log);
+        }
+        let left = std::fs::read(&log).ok();
+        // Neither does trying again help, nor is anything lost by that.
+        for _ in 0..2 {
+            let opened = Disk::open(Arc::clone(&vfs), dir.path(), Seams::real());
+            let message = opened.err().unwrap().to_string();
+            assert!(message.contains(reason), "{message}");
+        }
+        assert!(is_lost || std::fs::read(&log).ok() == left);
+    }
+}
+
 #[test]
 fn damaged_small_files_are_errors() {
     let dir = tempfile::tempdir().unwrap();
