@@ -160,8 +160,10 @@ impl Follower {
             }
             Answer::Diverging { epoch, end_offset } => {
                 let end_offset = agreed_end(end_offset, end_of_epoch(epoch));
-                match end_offset < log.log_end_offset {
-                    true => Step::Truncate { end_offset },
+                // An epoch whose first record could not be written here goes by a cut at the end.
+                let has_noted_more = log.last_epoch.is_some_and(|last| epoch < last);
+                match end_offset < log.log_end_offset || has_noted_more {
+                    true => Step::Truncate { end_offset: end_offset.min(log.log_end_offset) },
                     // It cannot be told apart from what was asked about.
                     false => Step::Nothing,
                 }

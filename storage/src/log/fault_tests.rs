@@ -111,6 +111,30 @@ fn a_full_disk_at_any_step_of_a_roll_leaves_the_old_segment_active() {
     assert_eq!(open(&disk, false, 0).unwrap().log_end_offset(), 40);
 }
 
+/// The epoch is noted before its first batch, which a full disk may then refuse. A follower that went on
+/// claiming it would be told for ever where its leader's history is another.
+#[test]
+fn an_epoch_whose_first_batch_was_refused_is_forgotten_by_a_cut_at_the_end() {
+    let (mut log, disk) = (1..)
+        .find_map(|room| {
+            let disk = disk();
+            let mut log = log_with(&disk, 3);
+            let used: u64 = disk.list(Path::new(DIR)).unwrap().iter().map(|entry| entry.size).sum();
+            disk.set_capacity(Some(used + room));
+            let records = batch(10, NOW_MS);
+            let refused = log.append_as_leader(records, 1, AppendOrigin::Client, NOW_MS);
+            assert!(matches!(refused, Err(AppendError::DiskFull(_))), "{refused:?}");
+            (log.latest_epoch() == Some(1)).then_some((log, disk))
+        })
+        .unwrap();
+    disk.set_capacity(None);
+    log.truncate_to(30, NOW_MS).unwrap();
+    assert_eq!((log.latest_epoch(), log.log_end_offset()), (Some(0), 30));
+    drop(log);
+    disk.crash(Unsynced::Dropped);
+    assert_eq!(open(&disk, false, 0).unwrap().latest_epoch(), Some(0));
+}
+
 #[test]
 fn damage_below_the_recovery_point_is_reported_and_never_cut_off() {
     let size = batch(10, NOW_MS).len();

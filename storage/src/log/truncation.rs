@@ -6,7 +6,7 @@ use super::PartitionLog;
 use super::rebuild::{producer_state_at, read_error};
 use crate::batch_walk::HeaderWalk;
 use crate::epoch_cache::EpochCache;
-use crate::error::MaintenanceError;
+use crate::error::{DiskError, MaintenanceError};
 use crate::log_state::LogState;
 use crate::partition_dir::list_snapshots;
 use crate::producer_state::ProducerState;
@@ -23,7 +23,7 @@ impl PartitionLog {
             return Err(MaintenanceError::Offline);
         }
         if offset >= self.log_end_offset {
-            return Ok(());
+            return Ok(self.drop_newer_epochs()?);
         }
         if self.segments.range(..=offset).next().is_none() {
             return self.restart_at(offset.min(self.log_start_offset), now_ms);
@@ -96,6 +96,17 @@ impl PartitionLog {
         // they would be believed.
         self.write_state(&state)?;
         self.epochs = state.epochs;
+        Ok(())
+    }
+
+    /// Forgets epochs that were noted for records which then could not be written.
+    fn drop_newer_epochs(&mut self) -> Result<(), DiskError> {
+        let mut epochs = self.epochs.clone();
+        if epochs.truncate_from_end(self.log_end_offset) {
+            let state = LogState { log_start_offset: self.log_start_offset, epochs };
+            self.write_state(&state)?;
+            self.epochs = state.epochs;
+        }
         Ok(())
     }
 

@@ -74,6 +74,9 @@ fn a_log_is_cut_where_both_histories_agree() {
     check((1, 12), None, Step::Truncate { end_offset: 12 });
     // An answer that would change nothing is a failure, or it would be asked for ever.
     check((4, 30), end(4, 30), Step::Nothing);
+    // The last epoch has no record here: there is nothing to cut off but the epoch itself.
+    check((3, 30), end(3, 30), Step::Truncate { end_offset: 30 });
+    check((3, 42), end(3, 30), Step::Truncate { end_offset: 30 });
 }
 
 #[test]
