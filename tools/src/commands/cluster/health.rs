@@ -3,7 +3,7 @@
 //! [`diagnose`] judges; it is pure. The rest collects what it needs, and never waits long for a
 //! broker: that one does not answer is what somebody wants to hear who asks for health.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use flumen_client::admin::{
 };
 use flumen_client::{Admin, Error, TopicPartition};
 use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::join;
 use tokio::time::timeout;
@@ -22,6 +23,9 @@ use crate::output::Output;
 
 /// How long a broker may take to answer one question.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// About so many topics is asked at once.
+const QUESTIONS_AT_ONCE: usize = 32;
 
 /// How far behind the leader of the quorum a voter's last word may be, in milliseconds.
 const SILENCE_MAX_MS: i64 = 10_000;
@@ -72,14 +76,17 @@ pub(super) async fn run(admin: &Admin, output: Output) -> anyhow::Result<()> {
     }
 }
 
+type Partitions = BTreeMap<TopicPartition, PartitionReplicas>;
+type Moves = BTreeMap<TopicPartition, Reassignment>;
+
 /// What is known of the cluster.
 #[derive(Debug)]
 struct Findings {
     cluster: ClusterDescription,
     /// The quorum, or why it cannot be told.
     quorum: Result<Quorum, String>,
-    partitions: BTreeMap<TopicPartition, PartitionReplicas>,
-    moves: BTreeMap<TopicPartition, Reassignment>,
+    partitions: Partitions,
+    moves: Moves,
     /// What `min.insync.replicas` is, for topics that lack replicas; absent where nothing was set.
     min_in_sync: BTreeMap<String, usize>,
     /// The directories of the brokers in service, or why they cannot be told.
@@ -105,18 +112,16 @@ async fn collect(admin: &Admin) -> anyhow::Result<Findings> {
     Ok(Findings { cluster, quorum, partitions, moves, min_in_sync, directories })
 }
 
-type Partitions = BTreeMap<TopicPartition, PartitionReplicas>;
-type Moves = BTreeMap<TopicPartition, Reassignment>;
-
 /// The replicas, and which of them a move was filling at any time meanwhile: one that ends between two
 /// questions leaves nobody missing.
 async fn replicas(admin: &Admin) -> Result<(Partitions, Moves), Error> {
-    let before = soon(admin.list_reassignments(None)).await;
-    let partitions = admin.describe_replicas(&[]).await?;
+    let moves = || soon(admin.list_reassignments(None));
+    let (partitions, before) = join!(admin.describe_replicas(&[]), moves());
     // Where nobody can tell, that is complained of as the quorum's.
-    let Ok(mut moves) = before else { return Ok((partitions, BTreeMap::new())) };
-    moves.extend(soon(admin.list_reassignments(None)).await.unwrap_or_default());
-    Ok((partitions, moves))
+    let Ok(mut found) = before else { return Ok((partitions?, BTreeMap::new())) };
+    let partitions = admin.describe_replicas(&[]).await?;
+    found.extend(moves().await.unwrap_or_default());
+    Ok((partitions, found))
 }
 
 /// Whether anybody decides on metadata.
@@ -144,21 +149,19 @@ async fn soon<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, St
 
 async fn min_in_sync(
     admin: &Admin,
-    partitions: &BTreeMap<TopicPartition, PartitionReplicas>,
+    partitions: &Partitions,
 ) -> anyhow::Result<BTreeMap<String, usize>> {
-    let mut numbers = BTreeMap::new();
     let lacking = partitions.iter().filter(|(_, of)| of.in_sync.len() < of.replicas.len());
-    for (TopicPartition { topic, .. }, _) in lacking {
-        if numbers.contains_key(&**topic) {
-            continue;
-        }
-        let configs = admin.describe_configs(&ConfigResource::Topic(topic.to_string())).await?;
+    let topics: BTreeSet<String> = lacking.map(|(place, _)| place.topic.to_string()).collect();
+    let set = |topic: String| async move {
+        let configs = admin.describe_configs(&ConfigResource::Topic(topic.clone())).await?;
         let value = configs.get("min.insync.replicas").and_then(|entry| entry.value.as_deref());
-        if let Some(number) = value.and_then(|value| value.parse().ok()) {
-            numbers.insert(topic.to_string(), number);
-        }
-    }
-    Ok(numbers)
+        let number = value.and_then(|value| value.parse().ok());
+        Ok(number.map(|number| (topic, number)))
+    };
+    let answers = stream::iter(topics).map(set).buffer_unordered(QUESTIONS_AT_ONCE);
+    let answers: Vec<_> = answers.try_collect().await.map_err(|error: Error| error)?;
+    Ok(answers.into_iter().flatten().collect())
 }
 
 fn diagnose(findings: &Findings) -> Vec<Complaint> {
