@@ -120,6 +120,10 @@ impl Opener {
         if end < flushed && placed.is_one_of_several(self.node_id) {
             return Err(Unusable::Missing { end, flushed });
         }
+        if end < flushed {
+            let topic = &image.name;
+            warn!(%topic, partition = index, end, flushed, "a log has lost records");
+        }
         let identity = (Arc::clone(&image.name), image.id, index);
         let high_watermark =
             if is_planted(Bug::OpenedLogsAreCommitted) { end } else { high_watermark };
