@@ -90,7 +90,12 @@ pub(super) fn alter_configs(
     let Decision { records: altering, answer } =
         alter_resources(standing.image, resources, validate_only);
     let mut records = follow_up(standing, &[], &altering);
+    let allows_unclean =
+        altering.iter().any(|record| sets(record, "unclean.leader.election.enable"));
     records.extend(altering);
+    if allows_unclean {
+        records.extend(lead_where_allowed(standing, &records));
+    }
     Decision { records, answer }
 }
 
@@ -133,7 +138,7 @@ pub(super) fn follow_up(
     for record in earlier.iter().chain(altering) {
         altered.replay(record).expect("a decision fits the image it was made on");
     }
-    let is_min_in_sync = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.name == "min.insync.replicas");
+    let is_min_in_sync = |record: &MetadataRecord| sets(record, "min.insync.replicas");
     let is_concerned =
         altered.promises() != standing.image.promises() || altering.iter().any(is_min_in_sync);
     if !is_concerned {
@@ -142,6 +147,22 @@ pub(super) fn follow_up(
     changes(&standing.on(&altered), |partition, _, change| {
         (!partition.eligible.is_empty()).then_some(change)
     })
+}
+
+/// Elects leaders where nobody leads and, after these records, somebody may: whoever allows an unclean
+/// election waits for it.
+fn lead_where_allowed(standing: &Standing<'_>, records: &[MetadataRecord]) -> Vec<MetadataRecord> {
+    let mut altered = standing.image.clone();
+    for record in records {
+        altered.replay(record).expect("a decision fits the image it was made on");
+    }
+    changes(&standing.on(&altered), |partition, _, change| {
+        partition.leader.is_none().then_some(change)
+    })
+}
+
+fn sets(record: &MetadataRecord, name: &str) -> bool {
+    matches!(record, MetadataRecord::Config(config) if config.name == name)
 }
 
 fn alter_resource(

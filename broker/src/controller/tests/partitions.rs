@@ -238,6 +238,29 @@ fn a_replaced_disk_is_in_no_set_were_it_the_last() {
 }
 
 #[test]
+fn an_unclean_election_that_is_allowed_is_held_at_once() {
+    let mut cluster = three();
+    cluster.fence(3);
+    cluster.fence(2);
+    cluster.start(1, None, true);
+    cluster.start(2, Some(-1), true);
+    for id in [1, 2, 3] {
+        cluster.enter(id);
+    }
+    assert_eq!(cluster.state(), (None, vec![], vec![]));
+    let alter = |cluster: &Cluster, name: &str, value: &str, validate_only| {
+        let standing = Standing::new(&cluster.image, &cluster.config);
+        alter_configs(&standing, &altered(name, value), validate_only).records
+    };
+    assert_eq!(alter(&cluster, "unclean.leader.election.enable", "true", true), []);
+    let other = alter(&cluster, "retention.ms", "1", false);
+    assert!(matches!(other.as_slice(), [MetadataRecord::Config(_)]), "{other:?}");
+    let records = alter(&cluster, "unclean.leader.election.enable", "true", false);
+    cluster.decide(|_| (records, ()));
+    assert_eq!(cluster.state(), (Some(1), vec![1], vec![]));
+}
+
+#[test]
 fn an_unclean_leader_is_rather_one_that_has_the_disk_it_had() {
     let mut cluster = five();
     // A move gives every replica the directory that its broker has.
@@ -409,17 +432,21 @@ fn who_leaves_below_the_minimum_is_eligible_until_there_are_enough() {
     assert_eq!(cluster.state(), (Some(1), vec![1, 3], vec![]));
 }
 
+/// A setting of the topic that all this is about.
+fn altered(name: &str, value: &str) -> [(ResourceName, Alteration); 1] {
+    let topic = ResourceName { kind: 2, name: "t".to_owned() };
+    let (name, value) = (name.to_owned(), Some(value.to_owned()));
+    [(topic, Alteration::Steps(vec![Step { name, operation: 0, value }]))]
+}
+
 #[test]
 fn a_lower_minimum_forgets_who_was_eligible() {
     let mut cluster = three();
     cluster.propose(1, &[1]).unwrap();
     assert_eq!(cluster.state().2, [2, 3]);
-    let topic = ResourceName { kind: 2, name: "t".to_owned() };
-    let value = Some("1".to_owned());
-    let step = Step { name: "min.insync.replicas".to_owned(), operation: 0, value };
-    let altered = [(topic, Alteration::Steps(vec![step]))];
     let standing = Standing::new(&cluster.image, &cluster.config);
-    let records = alter_configs(&standing, &altered, false).records;
+    let lower = altered("min.insync.replicas", "1");
+    let records = alter_configs(&standing, &lower, false).records;
     assert!(matches!(records.last(), Some(MetadataRecord::Config(_))), "a part does no harm");
     cluster.decide(|_| (records, ()));
     assert_eq!(cluster.state(), (Some(1), vec![1], vec![]), "1 may commit alone from now on");
