@@ -1,11 +1,12 @@
 //! `flumen cluster quorum`: where the metadata quorum stands, and who votes in it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Subcommand;
-use flumen_client::Admin;
 use flumen_client::admin::{PartitionReplicas, QuorumReplica};
+use flumen_client::{Admin, TopicPartition};
 use serde::Serialize;
 
 use crate::exit::{NotFound, Usage};
@@ -45,6 +46,9 @@ pub(super) async fn change(
 const ADD_TRIES: u32 = 40;
 const ADD_PAUSE: Duration = Duration::from_millis(250);
 
+/// So many topics are named in a message.
+const NAMED_MAX: usize = 10;
+
 async fn add(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
     for tries_left in (0..ADD_TRIES).rev() {
         let quorum = admin.describe_quorum().await?;
@@ -83,11 +87,12 @@ async fn forget(admin: &Admin, id: i32, output: Output) -> anyhow::Result<()> {
     if cluster.brokers.iter().any(|broker| broker.id == id) {
         return Err(Usage(format!("broker {id} is in service: stop it first")).into());
     }
-    let held = held_by(id, admin.describe_replicas(&[]).await?.values());
+    let partitions = admin.describe_replicas(&[]).await?;
+    let held = held_by(id, &partitions);
     ensure!(
-        held == 0,
-        "broker {id} holds replicas of {held} partitions: \
-         `flumen topic alter TOPIC --brokers ...` moves them"
+        held.is_empty(),
+        "broker {id} holds replicas of {}: `flumen topic alter TOPIC --brokers ...` moves them",
+        named(&held)
     );
     if find(&admin.describe_quorum().await?.voters, id).is_some() {
         remove(admin, id, output).await?;
@@ -101,8 +106,19 @@ fn find(replicas: &[QuorumReplica], id: i32) -> Option<&QuorumReplica> {
     replicas.iter().find(|replica| replica.id == id)
 }
 
-fn held_by<'a>(id: i32, partitions: impl Iterator<Item = &'a PartitionReplicas>) -> usize {
-    partitions.filter(|partition| partition.replicas.contains(&id)).count()
+/// The topics of which a broker holds replicas.
+fn held_by(id: i32, partitions: &BTreeMap<TopicPartition, PartitionReplicas>) -> BTreeSet<&str> {
+    let held = partitions.iter().filter(|(_, partition)| partition.replicas.contains(&id));
+    held.map(|(place, _)| &*place.topic).collect()
+}
+
+/// Topics in words: the first few, and how many more there are.
+fn named(topics: &BTreeSet<&str>) -> String {
+    let first: Vec<_> = topics.iter().copied().take(NAMED_MAX).collect();
+    match topics.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more topics", first.join(", ")),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -178,4 +194,31 @@ fn replica_row(replica: &ReplicaInfo) -> Row {
 
 fn number(number: Option<i64>) -> String {
     number.map_or("-".to_owned(), |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_that_hold_a_broker_are_named_once() {
+        let replicas = |replicas: &[i32]| PartitionReplicas {
+            leader: None,
+            replicas: replicas.to_vec(),
+            in_sync: Vec::new(),
+            eligible: Vec::new(),
+            last_known_leader: None,
+            offline: Vec::new(),
+        };
+        let mut partitions = BTreeMap::new();
+        for (topic, index, on) in [("a", 0, [1, 2]), ("b", 0, [2, 3]), ("b", 1, [4, 2])] {
+            partitions.insert(TopicPartition::new(topic, index), replicas(&on));
+        }
+        assert_eq!(named(&held_by(2, &partitions)), "a, b");
+        assert_eq!(named(&held_by(4, &partitions)), "b");
+        assert!(held_by(5, &partitions).is_empty());
+        let many: Vec<_> = (10..22).map(|number| number.to_string()).collect();
+        let many = named(&many.iter().map(String::as_str).collect());
+        assert!(many.ends_with("18, 19 and 2 more topics"), "{many}");
+    }
 }
