@@ -209,6 +209,10 @@ impl Leader {
         self.check_replica(&fetch)?;
         let ReplicaFetch { replica_id, broker_epoch, offset, log_start_offset } = fetch;
         let end = self.own.log_end_offset;
+        if offset > end {
+            // It has no record, or it would have been told where the histories part, and begins anew.
+            return Ok(None);
+        }
         let known = self.followers.get(&replica_id).filter(|f| f.broker_epoch == broker_epoch);
         let behind_since = match known {
             _ if offset >= end => None,

@@ -72,6 +72,20 @@ fn accepted(proposal: &InSyncProposal) -> ProposalOutcome {
     }
 }
 
+/// Its log is empty, or it would have been told where the histories part: it begins anew, and has nothing.
+#[test]
+fn a_follower_that_asks_beyond_the_end_has_nothing_yet() {
+    let mut leader = leader(Durability::Fsync, &[1, 2], 2, 10);
+    for id in [2, 3] {
+        leader.on_fetch(fetch(id, 15), at(0)).unwrap();
+    }
+    append(&mut leader, 15, 0);
+    assert!(!leader.may_join(3));
+    assert_eq!(leader.high_watermark(), 0);
+    leader.on_fetch(fetch(2, 4), at(0)).unwrap();
+    assert_eq!(leader.high_watermark(), 4);
+}
+
 #[test]
 fn durable_topics_count_what_is_flushed() {
     let mut leader = leader(Durability::Fsync, &[1], 1, 10);
