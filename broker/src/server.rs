@@ -40,8 +40,8 @@ use crate::metrics::Metrics;
 use crate::net::{Acceptor, Admission, RequestMemory};
 use crate::partition::runtime::{Keeper, blocking};
 use crate::partition::{
-    DataDir, Fetchers, LastShutdown, PartitionCollector, PartitionCoordinatorLog, Partitions,
-    Proposer, run_in_sync,
+    DataDir, Fetchers, PartitionCollector, PartitionCoordinatorLog, Partitions, Proposer,
+    run_in_sync,
 };
 use crate::peer::{
     ControlHandler, ControlRoute, PeerAcceptor, PeerClient, PeerKind, PeerLimits, PeerServices,
@@ -183,7 +183,7 @@ impl Broker {
             let (seams, config) = (seams.clone(), Arc::clone(&config));
             blocking(&*seams.spawn.clone(), move || open_data_dir(vfs, &config, &seams)).await
         };
-        let (data_dir, identity, last_shutdown) = opened.ok_or(StartError::Panicked)??;
+        let (data_dir, identity, was_clean) = opened.ok_or(StartError::Panicked)??;
         let vfs = Arc::clone(data_dir.vfs());
         let (stop, stopping) = watch::channel(false);
         let mut tasks = Tasks::new(&seams);
@@ -221,11 +221,8 @@ impl Broker {
         tasks.start("take over", Box::pin(take_over));
         let control = ControlRoute::new(controller.clone(), peers.clone());
         let identity = confirm_identity(identity, &data_dir, &config, &controller, &seams)?;
-        let introduction = Introduction {
-            identity,
-            endpoints: endpoints(&config, addr),
-            was_clean: last_shutdown.was_clean,
-        };
+        let introduction =
+            Introduction { identity, endpoints: endpoints(&config, addr), was_clean };
         let member = Member::join(
             Arc::clone(&config),
             seams.clone(),
@@ -242,7 +239,7 @@ impl Broker {
             seams.clone(),
             Arc::clone(&data_dir),
             Arc::clone(&partitions),
-            last_shutdown,
+            was_clean,
         ));
         let group_config = Arc::new(config.group.clone());
         let groups = Arc::new(Groups::new(group_config, tasks.seams().clone()));
@@ -468,7 +465,7 @@ fn open_data_dir(
     vfs: Arc<dyn Vfs>,
     config: &BrokerConfig,
     seams: &Seams,
-) -> Result<(Arc<DataDir>, Option<Identity>, LastShutdown), StartError> {
+) -> Result<(Arc<DataDir>, Option<Identity>, bool), StartError> {
     let data_dir = DataDir::open(vfs, config.data_dir(), seams)?;
     let identity = data_dir.log_dir().identity()?;
     if let Some(found) = identity.as_ref().filter(|found| found.node_id != config.node_id) {
@@ -479,8 +476,8 @@ fn open_data_dir(
         });
     }
     // From here on the data changes: a crash must not look like a clean shutdown.
-    let last_shutdown = data_dir.take_last_shutdown()?;
-    Ok((Arc::new(data_dir), identity, last_shutdown))
+    let was_clean = data_dir.take_last_shutdown()?;
+    Ok((Arc::new(data_dir), identity, was_clean))
 }
 
 /// Compares whose data the directory holds with the metadata in it; a new directory gets an id.

@@ -13,7 +13,7 @@ use flumen_protocol::messages::alter_replica_log_dirs::{
 use flumen_protocol::messages::delete_topics::DeleteTopicsRequest;
 use flumen_protocol::messages::describe_log_dirs::DescribeLogDirsRequest;
 use flumen_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use support::{Client, Node, config};
+use support::{Client, Node, batch, config};
 
 /// The error of `topic` and how many partitions it has, by a request that may create it.
 fn ask_for(client: &mut Client, topic: &str) -> (ErrorCode, usize) {
@@ -42,6 +42,28 @@ fn a_topic_that_a_request_creates_is_there_for_the_next_one() {
     let request = DeleteTopicsRequest { topic_names, timeout_ms: 10_000, ..Default::default() };
     assert_eq!(client.call(1, &request).responses[0].error_code, 0);
     assert_eq!(ask_for(&mut client, "t"), (ErrorCode::UnknownTopicOrPartition, 0));
+    node.stop();
+}
+
+/// Were the broker to crash now, the next topic of that name would be held to it.
+#[test]
+fn what_was_committed_of_a_deleted_topic_is_forgotten_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = || {
+        let file = dir.path().join("replication-offset-checkpoint");
+        std::fs::read_to_string(file).unwrap().lines().any(|line| line.starts_with("t 0 "))
+    };
+    let node = Node::start(dir.path());
+    node.create_topic("t", 1, &[]);
+    assert_eq!(node.client().produce("t", 0, batch(&["a"])).0, ErrorCode::None);
+    node.stop();
+    assert!(written());
+
+    let node = Node::start(dir.path());
+    let topic_names = vec!["t".to_owned()];
+    let request = DeleteTopicsRequest { topic_names, timeout_ms: 10_000, ..Default::default() };
+    assert_eq!(node.client().call(1, &request).responses[0].error_code, 0);
+    assert!(!written());
     node.stop();
 }
 

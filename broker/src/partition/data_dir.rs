@@ -22,14 +22,8 @@ pub struct DataDir {
     group_commit: GroupCommit,
     clock: Arc<dyn Clock>,
     recovery_points: Mutex<PartitionOffsets>,
+    high_watermarks: Mutex<PartitionOffsets>,
     has_failed: AtomicBool,
-}
-
-/// What the last shutdown has left behind.
-#[derive(Debug, Default)]
-pub(crate) struct LastShutdown {
-    pub(crate) was_clean: bool,
-    pub(crate) high_watermarks: PartitionOffsets,
 }
 
 impl DataDir {
@@ -49,19 +43,20 @@ impl DataDir {
             group_commit,
             clock,
             recovery_points: Mutex::default(),
+            high_watermarks: Mutex::default(),
             has_failed: AtomicBool::new(false),
         })
     }
 
-    /// Takes the marker of a clean shutdown away and reads what it vouches for.
-    pub(crate) fn take_last_shutdown(&self) -> Result<LastShutdown, LogDirError> {
+    /// Takes the marker of a clean shutdown away and reads what is written down. Whether there was one.
+    pub(crate) fn take_last_shutdown(&self) -> Result<bool, LogDirError> {
         let marker = self.log_dir.take_clean_shutdown()?;
         let epoch = self.broker_epoch()?;
         let was_clean = marker.is_some_and(|marker| marker.broker_epoch == epoch);
         let read = |checkpoint| self.log_dir.read_checkpoint(checkpoint);
         *self.recovery_points.lock() = read(Checkpoint::RecoveryPoints)?.unwrap_or_default();
-        let high_watermarks = read(Checkpoint::HighWatermarks)?.unwrap_or_default();
-        Ok(LastShutdown { was_clean, high_watermarks })
+        *self.high_watermarks.lock() = read(Checkpoint::HighWatermarks)?.unwrap_or_default();
+        Ok(was_clean)
     }
 
     /// Writes down how far the logs are on disk. `measure` looks while no log can be cut off.
@@ -74,12 +69,7 @@ impl DataDir {
         measure: impl FnOnce() -> PartitionOffsets,
     ) -> Result<(), LogDirError> {
         let mut points = self.recovery_points.lock();
-        let mut measured = measure();
-        for key in unusable {
-            if let Some(point) = points.get(key) {
-                measured.entry(key.clone()).or_insert(*point);
-            }
-        }
+        let measured = with_unusable(measure(), unusable, &points);
         self.log_dir.write_checkpoint(Checkpoint::RecoveryPoints, &measured)?;
         *points = measured;
         Ok(())
@@ -106,6 +96,43 @@ impl DataDir {
         Ok(cut())
     }
 
+    /// Writes down what is known to be committed, if that is news. `measure` looks while
+    /// no topic is forgotten. Logs that cannot be used keep what is written.
+    pub(super) fn write_high_watermarks(
+        &self,
+        unusable: &[(String, i32)],
+        measure: impl FnOnce() -> PartitionOffsets,
+    ) -> Result<(), LogDirError> {
+        let mut written = self.high_watermarks.lock();
+        let measured = with_unusable(measure(), unusable, &written);
+        self.replace_high_watermarks(&mut written, measured)
+    }
+
+    fn replace_high_watermarks(
+        &self,
+        written: &mut PartitionOffsets,
+        now: PartitionOffsets,
+    ) -> Result<(), LogDirError> {
+        if now != *written {
+            self.log_dir.write_checkpoint(Checkpoint::HighWatermarks, &now)?;
+            *written = now;
+        }
+        Ok(())
+    }
+
+    /// What was committed of a partition when that was last written down.
+    pub(super) fn high_watermark(&self, partition: &(String, i32)) -> i64 {
+        self.high_watermarks.lock().get(partition).copied().unwrap_or(0)
+    }
+
+    /// Forgets what was committed: after a crash, a new topic of the same name would be held to it.
+    fn forget_high_watermarks(&self, topic: &str, indexes: &[i32]) -> Result<(), LogDirError> {
+        let mut written = self.high_watermarks.lock();
+        let mut left = written.clone();
+        left.retain(|(name, index), _| name != topic || !indexes.contains(index));
+        self.replace_high_watermarks(&mut written, left)
+    }
+
     /// How far the log of a partition was on disk when that was last written down.
     pub(super) fn recovery_point(&self, partition: &(String, i32)) -> i64 {
         self.recovery_points.lock().get(partition).copied().unwrap_or(0)
@@ -115,7 +142,9 @@ impl DataDir {
     /// are.
     pub(super) fn move_away(&self, topic: &str, id: Uuid, indexes: &[i32]) -> Vec<PathBuf> {
         let forgotten = indexes.iter().map(|index| ((topic.to_owned(), *index), 0));
-        let moved = self.below(forgotten, || self.rename_away(topic, id, indexes));
+        let moved = self
+            .forget_high_watermarks(topic, indexes)
+            .and_then(|()| self.below(forgotten, || self.rename_away(topic, id, indexes)));
         moved.unwrap_or_else(|error| {
             warn!(%topic, %error, "the directories of deleted partitions stay where they are");
             Vec::new()
@@ -200,4 +229,18 @@ impl DataDir {
     pub fn total_bytes(&self) -> Option<u64> {
         self.log_dir.file_system().total_space().ok()
     }
+}
+
+/// What was measured, and what is written of those that cannot be.
+fn with_unusable(
+    mut measured: PartitionOffsets,
+    unusable: &[(String, i32)],
+    written: &PartitionOffsets,
+) -> PartitionOffsets {
+    for key in unusable {
+        if let Some(offset) = written.get(key) {
+            measured.entry(key.clone()).or_insert(*offset);
+        }
+    }
+    measured
 }

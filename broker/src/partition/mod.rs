@@ -6,7 +6,7 @@
 //! name and id, and `reconcile` (pure) says what must change when the cluster's metadata does. Tasks
 //! and timers are in `runtime`.
 //!
-//! Lock order: recovery points, log, role, waiters; the log's flush progress comes last and alone. No
+//! Lock order: recovery points or high watermarks on disk, log, role, waiters; the log's flush progress comes last and alone. No
 //! lock is held across an await.
 //!
 //! **Invariant:** what a consumer is shown lies below the high watermark, and with
@@ -61,7 +61,6 @@ pub(crate) use collector::PartitionCollector;
 pub use committed::Committed;
 pub(crate) use coordinator_log::PartitionCoordinatorLog;
 pub use data_dir::DataDir;
-pub(crate) use data_dir::LastShutdown;
 pub use error::{AppendError, CommitError, EpochError, LookupError, ReadError, TrimError};
 pub(crate) use fetcher::{Fetchers, ReplicaTransport};
 pub(crate) use in_sync::{CaughtUp, InSyncChange, ProposeInSync, run_in_sync};

@@ -8,7 +8,6 @@ use flumen_protocol::Uuid;
 use flumen_storage::{OpenContext, OpenError, PartitionLog, read_topic_id, write_topic_id};
 use tracing::{debug, error, info, warn};
 
-use super::data_dir::LastShutdown;
 use super::reconcile::part;
 use super::registry::Hosted;
 use super::settings::log_config;
@@ -39,7 +38,7 @@ pub(super) struct Opener {
     pub(super) node_id: i32,
     pub(super) settings: Arc<Settings>,
     pub(super) data_dir: Arc<DataDir>,
-    pub(super) last_shutdown: Arc<LastShutdown>,
+    pub(super) was_clean: bool,
     pub(super) now_ms: i64,
 }
 
@@ -102,17 +101,14 @@ impl Opener {
         let key = (image.name.to_string(), index);
         // That of now: since the last shutdown the name may have been given to another topic.
         let recovery_point = self.data_dir.recovery_point(&key);
-        let context = OpenContext {
-            clean_shutdown: self.last_shutdown.was_clean,
-            recovery_point,
-            now_ms: self.now_ms,
-        };
+        let context =
+            OpenContext { clean_shutdown: self.was_clean, recovery_point, now_ms: self.now_ms };
         let log_config = Arc::new(log_config(config));
         let log = PartitionLog::open(Arc::clone(vfs), &path, Arc::clone(&log_config), context)?;
         let end = log.log_end_offset();
         debug!(topic = %image.name, partition = index, end, "log opened");
         let placed = placed(image, index);
-        let high_watermark = self.last_shutdown.high_watermarks.get(&key).copied().unwrap_or(0);
+        let high_watermark = self.data_dir.high_watermark(&key);
         // What is cut off as a torn tail may have been damaged later; the high watermark is written down
         // more often than the recovery point. That of another topic says nothing.
         let is_known = known == Some(image.id);

@@ -17,7 +17,6 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::cleaner::Cleaner;
-use super::data_dir::LastShutdown;
 use super::opener::{Opener, Opening};
 use super::reconcile::{Change, changes, current, may_begin_anew, part, strays};
 use super::registry::{Hosted, HostedTopic, Snapshot};
@@ -56,7 +55,7 @@ pub(crate) struct Keeper {
     seams: Seams,
     data_dir: Arc<DataDir>,
     partitions: Arc<Partitions>,
-    last_shutdown: Arc<LastShutdown>,
+    was_clean: bool,
     version: watch::Sender<i64>,
 }
 
@@ -93,11 +92,10 @@ impl Keeper {
         seams: Seams,
         data_dir: Arc<DataDir>,
         partitions: Arc<Partitions>,
-        last_shutdown: LastShutdown,
+        was_clean: bool,
     ) -> Self {
-        let last_shutdown = Arc::new(last_shutdown);
         let version = watch::Sender::new(-1);
-        Self { config, seams, data_dir, partitions, last_shutdown, version }
+        Self { config, seams, data_dir, partitions, was_clean, version }
     }
 
     /// Tells of the version of the metadata that was announced last.
@@ -271,7 +269,7 @@ impl Keeper {
                 node_id: self.config.node_id,
                 settings: Arc::clone(settings),
                 data_dir: Arc::clone(&self.data_dir),
-                last_shutdown: Arc::clone(&self.last_shutdown),
+                was_clean: self.was_clean,
                 now_ms: self.seams.clock.wall_ms(),
             };
             blocking(&*self.seams.spawn, move || opener.open_share(share))
@@ -390,7 +388,7 @@ impl Keeper {
         let mut starts = self.offsets(Partition::log_start_offset);
         starts.retain(|_, start| *start > 0);
         self.data_dir.log_dir().write_checkpoint(Checkpoint::LogStartOffsets, &starts)?;
-        self.write_high_watermarks(&mut PartitionOffsets::new())
+        self.write_high_watermarks()
     }
 
     fn offsets(&self, offset: impl Fn(&Partition) -> i64) -> PartitionOffsets {
@@ -402,39 +400,23 @@ impl Keeper {
     /// Writes down what is known to be committed, again and again, so that a broker that starts
     /// does not have to find out anew.
     pub(crate) async fn run_high_watermarks(self: Arc<Self>) {
-        let mut written = PartitionOffsets::new();
         loop {
             tokio::time::sleep(HIGH_WATERMARK_INTERVAL).await;
             let keeper = Arc::clone(&self);
-            let write = move || {
-                let outcome = keeper.write_high_watermarks(&mut written);
-                (outcome, written)
-            };
-            let Some((outcome, after)) = blocking(&*self.seams.spawn, write).await else {
-                return error!("writing the high watermarks ended in a failed assertion");
-            };
-            written = after;
-            if let Err(error) = outcome {
+            let written =
+                blocking(&*self.seams.spawn, move || keeper.write_high_watermarks()).await;
+            if let Some(Err(error)) = written {
                 warn!(%error, "the high watermarks were not written");
             }
         }
     }
 
-    fn write_high_watermarks(&self, written: &mut PartitionOffsets) -> Result<(), LogDirError> {
+    fn write_high_watermarks(&self) -> Result<(), LogDirError> {
         // The next start counts on what lies below to be on disk.
         let flushed = |p: &Partition| p.with_log(PartitionLog::flushed_end_offset);
-        let mut known = self.offsets(|p| p.high_watermark().min(flushed(p)));
-        // A log that cannot be used stays so at the next start.
-        for key in self.partitions.unusable() {
-            if let Some(before) = self.last_shutdown.high_watermarks.get(&key) {
-                known.entry(key).or_insert(*before);
-            }
-        }
-        if known != *written {
-            self.data_dir.log_dir().write_checkpoint(Checkpoint::HighWatermarks, &known)?;
-            *written = known;
-        }
-        Ok(())
+        let committed = |p: &Partition| p.high_watermark().min(flushed(p));
+        let unusable = self.partitions.unusable();
+        self.data_dir.write_high_watermarks(&unusable, || self.offsets(committed))
     }
 
     /// Closes every log, and marks the shutdown as clean if every one of them could be closed.
