@@ -578,7 +578,8 @@ impl Partition {
             self.on_storage_failed();
             return;
         }
-        self.on_flushed(self.flush.mark_flushed(plan));
+        self.flush.mark_flushed(plan);
+        self.on_flushed();
         self.evict(plan);
     }
 
@@ -599,8 +600,10 @@ impl Partition {
         self.waiters.on_disrupted();
     }
 
-    fn on_flushed(&self, flushed_end_offset: i64) {
+    fn on_flushed(&self) {
         let mut role = self.role.lock();
+        // Looked at only now: since the sync the log may have been cut off, and be led here.
+        let flushed_end_offset = self.flush.flushed_end_offset();
         if let Some(leader) = role.leader_mut() {
             leader.on_flushed(flushed_end_offset);
         }
@@ -623,7 +626,7 @@ impl Flushable for Partition {
     fn begin_flush(self: Arc<Self>) -> Option<Flush> {
         let Some(plan) = self.flush.plan() else {
             // Rolling a segment has synced it already.
-            self.on_flushed(self.flush.flushed_end_offset());
+            self.on_flushed();
             return None;
         };
         let files = vec![Arc::clone(&plan.file)];
