@@ -111,6 +111,25 @@ fn a_full_disk_at_any_step_of_a_roll_leaves_the_old_segment_active() {
     assert_eq!(open(&disk, false, 0).unwrap().log_end_offset(), 40);
 }
 
+/// It would answer the next leader's producers that their batches are in the log already.
+#[test]
+fn a_cut_that_cannot_forget_what_producers_sent_takes_the_log_offline() {
+    let disk = disk();
+    let mut log = log_with(&disk, 0);
+    append(&mut log, idempotent(7, 0, 5));
+    append(&mut log, idempotent(7, 5, 5));
+    log.close().unwrap();
+    drop(log);
+    let mut log = open(&disk, true, 0).unwrap();
+    disk.fail_matching(Operation::Remove, ".snapshot", 1);
+    log.truncate_to(5, NOW_MS).unwrap_err();
+    assert!(log.is_offline());
+    drop(log);
+    disk.crash(Unsynced::Kept);
+    let mut log = open(&disk, false, 0).unwrap();
+    assert!(!append(&mut log, idempotent(7, 5, 5)).duplicate);
+}
+
 /// The epoch is noted before its first batch, which a full disk may then refuse. A follower that went on
 /// claiming it would be told for ever where its leader's history is another.
 #[test]

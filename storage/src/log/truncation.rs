@@ -23,7 +23,7 @@ impl PartitionLog {
             return Err(MaintenanceError::Offline);
         }
         if offset >= self.log_end_offset {
-            return Ok(self.drop_newer_epochs()?);
+            return self.drop_unwritten_epochs();
         }
         if self.segments.range(..=offset).next().is_none() {
             return self.restart_at(offset.min(self.log_start_offset), now_ms);
@@ -38,7 +38,10 @@ impl PartitionLog {
         }
         self.flush.on_truncated(self.log_end_offset);
         self.active_since_ms = now_ms;
-        self.drop_newer_state()
+        // Else what is gone would be a duplicate when it comes again.
+        let forgotten = self.drop_newer_producers();
+        forgotten.inspect_err(|error| self.go_offline(error))?;
+        Ok(self.drop_newer_epochs()?)
     }
 
     fn truncate_segments(&mut self, offset: i64) -> Result<(), MaintenanceError> {
@@ -76,8 +79,8 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Forgets epochs and producer state of what has been truncated.
-    fn drop_newer_state(&mut self) -> Result<(), MaintenanceError> {
+    /// Forgets the producer state of what has been truncated.
+    fn drop_newer_producers(&mut self) -> Result<(), MaintenanceError> {
         for (offset, name) in list_snapshots(&self.dir)? {
             if offset > self.log_end_offset {
                 self.dir.remove(&name)?;
@@ -86,6 +89,11 @@ impl PartitionLog {
         if !is_planted(Bug::CutBatchesAreRemembered) {
             self.producers = producer_state_at(&self.dir, &self.segments, self.log_end_offset)?;
         }
+        Ok(())
+    }
+
+    /// Forgets the epochs of what has been truncated.
+    fn drop_newer_epochs(&mut self) -> Result<(), DiskError> {
         let mut epochs = self.epochs.clone();
         if !is_planted(Bug::EpochsAreNotCutBack) {
             epochs.truncate_from_end(self.log_end_offset);
@@ -100,12 +108,10 @@ impl PartitionLog {
     }
 
     /// Forgets epochs that were noted for records which then could not be written.
-    fn drop_newer_epochs(&mut self) -> Result<(), DiskError> {
-        let mut epochs = self.epochs.clone();
-        if epochs.truncate_from_end(self.log_end_offset) {
-            let state = LogState { log_start_offset: self.log_start_offset, epochs };
-            self.write_state(&state)?;
-            self.epochs = state.epochs;
+    fn drop_unwritten_epochs(&mut self) -> Result<(), MaintenanceError> {
+        let latest = self.epochs.latest();
+        if latest.is_some_and(|latest| latest.start_offset >= self.log_end_offset) {
+            self.drop_newer_epochs()?;
         }
         Ok(())
     }
