@@ -6,8 +6,8 @@
 //! name and id, and `reconcile` (pure) says what must change when the cluster's metadata does. Tasks
 //! and timers are in `runtime`.
 //!
-//! Lock order: recovery points or high watermarks on disk, log, role, waiters; the log's flush progress comes last and alone. No
-//! lock is held across an await.
+//! Lock order: recovery points or high watermarks on disk, log, role, waiters; the log's flush
+//! progress comes last and alone. No lock is held across an await.
 //!
 //! **Invariant:** what a consumer is shown lies below the high watermark, and with
 //! `durability=fsync` the high watermark lies at or below what is on disk.

@@ -2,9 +2,9 @@
 //!
 //! Everything is in one directory, `__cluster_metadata-0`: the segments of the log, whose offsets
 //! are Raft's indexes, and `quorum-state`, which holds the vote, what was cut off the front of the
-//! log, the id of the directory and whether this node may vote; `synced_end` tells how far the log was
-//! synced. Writes that must be durable are carried out one after the other in the order they were asked for, off the async threads; appends
-//! that wait together share one sync.
+//! log, the id of the directory and whether this node may vote; `synced_end` tells how far the log
+//! was synced. Writes that must be durable are carried out one after the other in the order they
+//! were asked for, off the async threads; appends that wait together share one sync.
 
 use std::collections::VecDeque;
 use std::io;
