@@ -2,14 +2,19 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use flumen_broker::Broker;
 use flumen_broker::config::{BrokerConfig, ConfigSources};
+use flumen_broker::{Broker, StartError};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tracing::{info, warn};
+
+/// How long a start that is no longer wanted may go on.
+const EARLY_STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -89,7 +94,15 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_file_limit();
-    let mut broker = Broker::start(config).await?;
+    let mut start = Box::pin(Broker::start(config));
+    let started = tokio::select! {
+        biased;
+        started = &mut start => Some(started),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    let Some(started) = started else { return stop_early(start).await };
+    let mut broker = started?;
     println!("{}", ready_line(broker.addr(), broker.http_addr()));
     tokio::select! {
         biased;
@@ -102,6 +115,16 @@ async fn serve(config: BrokerConfig) -> anyhow::Result<()> {
         }
     }
     broker.shutdown().await;
+    Ok(())
+}
+
+/// Stops a broker that has not started: in order if it still comes to that. A voter of a new cluster would
+/// wait for the others for ever.
+async fn stop_early(start: impl Future<Output = Result<Broker, StartError>>) -> anyhow::Result<()> {
+    info!("stopping before the start is over");
+    if let Ok(started) = timeout(EARLY_STOP_TIME_MAX, start).await {
+        started?.shutdown().await;
+    }
     Ok(())
 }
 

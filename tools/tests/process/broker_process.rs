@@ -174,7 +174,7 @@ fn port_in(line: &str) -> u16 {
     digits[..end].parse().unwrap_or_else(|_| panic!("no port in {line:?}"))
 }
 
-fn wait(child: &mut Child) -> std::process::ExitStatus {
+pub(crate) fn wait(child: &mut Child) -> std::process::ExitStatus {
     let mut waited = Duration::ZERO;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

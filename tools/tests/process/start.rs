@@ -1,9 +1,13 @@
 //! Starting and stopping: the ready line, ports, data directories that are in use, wrong settings.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use crate::broker_process::{BrokerProcess, FLUMEN, command, flumen};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::broker_process::{BrokerProcess, FLUMEN, command, flumen, wait};
+use crate::ports::free_port;
 
 #[test]
 fn the_ready_line_names_the_port_and_what_to_type_next() {
@@ -51,6 +55,23 @@ fn a_port_in_use_is_named() {
     let refused = command(data.path(), port).output().unwrap();
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(text(&refused.stderr).contains(&port.to_string()), "{refused:?}");
+}
+
+#[test]
+fn a_voter_that_waits_for_the_others_can_be_stopped() {
+    let data = tempfile::tempdir().unwrap();
+    let [own, other] = [free_port(), free_port()];
+    let peer = format!("127.0.0.1:{own}");
+    let voters = format!("controller.quorum.voters=1@{peer},2@127.0.0.1:{other}");
+    let mut broker = command(data.path(), 0)
+        .args(["--peer", &peer, "--set", &voters])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(broker.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("a cluster is founded when all")));
+    kill_process(Pid::from_child(&broker), Signal::TERM).unwrap();
+    assert_eq!(wait(&mut broker).code(), Some(0), "{:?}", log.collect::<Vec<_>>());
 }
 
 #[test]
