@@ -209,6 +209,11 @@ pub(super) async fn be_judged(service: &QuorumService) {
         if let Some(Joined::Done | Joined::VoteWithheld) = introduce(service, None, asked).await {
             return;
         }
+        if asked == LOOKS_WITHHELD {
+            tracing::warn!(
+                "a voter without a log is let in by the leader of the metadata quorum, and nobody leads it"
+            );
+        }
         tokio::time::sleep(ATTEND_INTERVAL).await;
     }
 }
