@@ -98,13 +98,17 @@ fn describe_quorum(client: &mut Client) -> ResponsePartitionData {
 #[test]
 fn voters_are_removed_and_added_through_any_broker() {
     let nodes = start(&[]);
-    let leader = nodes[0].1.broker().context().controller.leader().unwrap();
-    let voter_id = leader % 3 + 1;
+    let controller = &nodes[0].1.broker().context().controller;
+    until(|| controller.leader().is_some());
+    let voter_id = controller.leader().map_or(1, |leader| leader % 3 + 1);
     for (_, node) in &nodes {
         let mut client = node.client();
         let request = RemoveRaftVoterRequest { cluster_id: None, voter_id, ..Default::default() };
-        let removed = client.call(0, &request);
-        assert_eq!(ErrorCode::from_code(removed.error_code), ErrorCode::None, "{removed:?}");
+        // Where an election came in between it is done already.
+        until(|| {
+            let error = ErrorCode::from_code(client.call(0, &request).error_code);
+            matches!(error, ErrorCode::None | ErrorCode::VoterNotFound)
+        });
         assert_eq!(describe_quorum(&mut client).current_voters.len(), 2);
         let request = AddRaftVoterRequest {
             cluster_id: None,
@@ -113,7 +117,10 @@ fn voters_are_removed_and_added_through_any_broker() {
             ..AddRaftVoterRequest::default()
         };
         // The leader has to hear of its directory first.
-        until(|| ErrorCode::from_code(client.call(0, &request).error_code) == ErrorCode::None);
+        until(|| {
+            let error = ErrorCode::from_code(client.call(0, &request).error_code);
+            matches!(error, ErrorCode::None | ErrorCode::DuplicateVoter)
+        });
         assert_eq!(describe_quorum(&mut client).current_voters.len(), 3);
     }
 }
@@ -122,12 +129,11 @@ fn voters_are_removed_and_added_through_any_broker() {
 fn that_nobody_leads_is_an_answer() {
     let nodes = start(&[]);
     let mut client = nodes[0].1.client();
-    assert!(describe_quorum(&mut client).leader_id > 0);
+    until(|| describe_quorum(&mut client).leader_id > 0);
     let frozen = [nodes[1].1.freeze(), nodes[2].1.freeze()];
-    let described = describe_quorum(&mut client);
-    // Frozen or not, nobody has heard of who leads.
-    assert_eq!(described.leader_id, -1);
-    assert_eq!(described.current_voters.len(), 3);
+    // If it leads itself, it takes a moment to see that nobody follows.
+    until(|| describe_quorum(&mut client).leader_id == -1);
+    assert_eq!(describe_quorum(&mut client).current_voters.len(), 3);
     drop(frozen);
 }
 

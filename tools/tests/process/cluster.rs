@@ -105,8 +105,9 @@ impl Cluster {
         let mut found = Vec::new();
         for _ in 0..ATTEMPTS {
             let output = self.ask(id, &["cluster", "health", "--output", "json"]);
-            let health: Value = serde_json::from_slice(&output.stdout).unwrap();
-            let complaints = health["complaints"].as_array().unwrap().iter();
+            // Nothing at all, where the broker did not answer in time.
+            let health: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let complaints = health["complaints"].as_array().into_iter().flatten();
             let text = |complaint: &Value, field| complaint[field].as_str().unwrap().to_owned();
             found = complaints.map(|one| (text(one, "kind"), text(one, "about"))).collect();
             if kinds.iter().all(|kind| found.iter().any(|(of, _)| of == kind)) {
