@@ -17,7 +17,7 @@ use flumen_protocol::messages::offset_fetch::{
 use flumen_protocol::{ApiKey, ErrorCode};
 
 use crate::error::Error;
-use crate::shared::Shared;
+use crate::shared::{Mode, Shared};
 
 impl Shared {
     /// The group's id, or the error that there is none.
@@ -91,10 +91,17 @@ impl Shared {
         let mut retry = self.client.retry();
         // Of the generation in which it began, however often it is tried: in the next one the partitions
         // may be another's, who has committed more.
-        let (member_id, generation) = {
+        let (member_id, generation, has_left) = {
             let state = self.group.lock();
-            (state.member_id.clone(), state.generation)
+            let has_left = state.mode == Mode::Subscribed && state.generation < 0;
+            (state.member_id.clone(), state.generation, has_left)
         };
+        if let Some(partition) = offsets.keys().next().filter(|_| has_left) {
+            // A group without members would take it for a program that assigns itself what it reads, though
+            // somebody else may have had the partitions since, and committed more.
+            let (partition, code) = (partition.clone(), ErrorCode::UnknownMemberId);
+            return Err(Error::Commit { partition, code });
+        }
         loop {
             let attempt = async {
                 let connection = self.coordinator_connection(group).await?;

@@ -13,9 +13,11 @@ use flumen_client::Client;
 use flumen_client::admin::NewTopic;
 use flumen_client::connection::BoxFuture;
 use flumen_consumer::{
-    Consumer, ConsumerConfig, ConsumerHandle, OffsetReset, RebalanceListener, TopicPartition,
+    Consumer, ConsumerConfig, ConsumerHandle, Error, OffsetReset, OffsetToCommit,
+    RebalanceListener, TopicPartition,
 };
 use flumen_producer::{Producer, ProducerConfig, Record};
+use flumen_protocol::ErrorCode;
 use support::Node;
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -151,6 +153,26 @@ async fn a_listener_can_seek_and_commit() {
     assert_eq!(*diary.entries.lock().unwrap(), [("assigned", 1), ("revoked", 1)]);
     let committed = client.admin().committed_offsets("listeners").await.unwrap();
     assert_eq!(committed[&TopicPartition::new("listened", 0)].offset, 8);
+    node.stop().await;
+}
+
+/// Who was put out of the group does not know who has read on since, even if nobody is there any more.
+#[tokio::test]
+async fn who_is_no_member_commits_nothing() {
+    let node = Node::start().await;
+    let client = Client::builder(&node.bootstrap()).connect().await.unwrap();
+    client.admin().create_topic(&NewTopic::new("left", 1)).await.unwrap();
+    let offsets = BTreeMap::from([(TopicPartition::new("left", 0), OffsetToCommit::new(5))]);
+    let subscribed = Consumer::new(&client, config("leavers")).unwrap();
+    subscribed.subscribe(["left"]).unwrap();
+    let refused = subscribed.commit_offsets(&offsets).await.unwrap_err();
+    assert!(matches!(refused, Error::Commit { code: ErrorCode::UnknownMemberId, .. }), "{refused}");
+    assert!(client.admin().committed_offsets("leavers").await.unwrap().is_empty());
+
+    let assigned = Consumer::new(&client, config("loners")).unwrap();
+    assigned.assign([TopicPartition::new("left", 0)]).unwrap();
+    assigned.commit_offsets(&offsets).await.unwrap();
+    assert_eq!(client.admin().committed_offsets("loners").await.unwrap().len(), 1);
     node.stop().await;
 }
 
