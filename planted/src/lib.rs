@@ -134,6 +134,16 @@ bugs! {
     AllAreAssignedTheSame,
     /// A fetch session goes on reading where it began.
     SessionsStandStill,
+    /// What a follower had counts for it after its damaged log was emptied.
+    EmptiedLogsCount,
+    /// Who comes with another disk stays in sync.
+    NewDisksCount,
+    /// A deletion of records is acknowledged when the leader has done it.
+    DeletionsAreNotAwaited,
+    /// A follower keeps what its leader has deleted.
+    FollowersKeepTheDeleted,
+    /// Where a log starts is not written down when that moves.
+    StartsAreNotKept,
 }
 
 /// Whether a bug is there.

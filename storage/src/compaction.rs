@@ -110,6 +110,18 @@ pub enum CompactionError {
     },
 }
 
+impl CompactionError {
+    /// Whether the log has something that was never written so.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_damage(),
+            Self::Exchange(error) => error.is_damage(),
+            Self::Disk(_) | Self::Records { .. } | Self::RecordOrder { .. } => false,
+        }
+    }
+}
+
 impl Dirtiness {
     /// Whether a run is worth its while, or overdue.
     #[must_use]

@@ -126,6 +126,14 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether the log has something that was never written so.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+}
+
 /// Why the log could not be changed at its ends: rolled, truncated, trimmed, closed.
 #[derive(Debug, Error)]
 pub enum MaintenanceError {
@@ -141,6 +149,14 @@ pub enum MaintenanceError {
     /// The disk failed earlier, and what it holds is uncertain since.
     #[error("the log is offline after a disk failure")]
     Offline,
+}
+
+impl MaintenanceError {
+    /// Whether the log has something that was never written so.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Read(error) if error.is_damage())
+    }
 }
 
 /// A stopped walk, split into what failed and where.

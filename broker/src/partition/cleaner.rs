@@ -70,7 +70,10 @@ impl Cleaner {
     ) -> Result<Option<(f64, CompactionBounds)>, CompactionError> {
         let limit = partition.last_stable_offset();
         let log = partition.log().lock();
-        let is_ours = log.config().compact && !partition.is_closed() && !log.is_offline();
+        let is_ours = log.config().compact
+            && !partition.is_closed()
+            && !log.is_offline()
+            && !partition.is_damaged();
         if !is_ours || self.given_up.contains(&(partition.topic_id(), partition.index())) {
             return Ok(None);
         }
@@ -88,6 +91,11 @@ impl Cleaner {
     }
 
     fn give_up(&mut self, partition: &Partition, error: &CompactionError) {
+        if error.is_damage() {
+            // Where others have it, a copy takes the place of this log, and is compacted again.
+            partition.note_damage(error);
+            return;
+        }
         let (topic, index) = (partition.topic(), partition.index());
         warn!(%topic, partition = index, %error, "the log is not compacted any more");
         self.given_up.insert((partition.topic_id(), index));

@@ -320,10 +320,12 @@ impl Partition {
             Isolation::ReadCommitted => last_stable_offset,
             Isolation::Everything => log.log_end_offset(),
         };
-        let read = log.read(offset, max_bytes, min_one_batch, upper_bound)?;
+        let read = log.read(offset, max_bytes, min_one_batch, upper_bound);
+        let read = read.inspect_err(|error| self.on_unreadable(error))?;
         let aborted = match isolation {
             Isolation::ReadCommitted if read.size > 0 => {
-                log.aborted_transactions(offset, read.next_offset)?
+                let aborted = log.aborted_transactions(offset, read.next_offset);
+                aborted.inspect_err(|error| self.on_unreadable(error))?
             }
             _ => Vec::new(),
         };
@@ -424,7 +426,8 @@ impl Partition {
         isolation: Isolation,
     ) -> Result<TimestampOffset, ReadError> {
         let upper_bound = self.readable_end(isolation);
-        Ok(self.log.lock().offset_for(query, upper_bound)?)
+        let found = self.log.lock().offset_for(query, upper_bound);
+        Ok(found.inspect_err(|error| self.on_unreadable(error))?)
     }
 
     /// Where the greatest leader epoch at or below `leader_epoch` ends.
@@ -480,7 +483,7 @@ impl Partition {
             return Err(TrimError::OffsetOutOfRange { offset, high_watermark });
         }
         let advanced = log.advance_log_start_offset(offset);
-        advanced.inspect_err(|_| self.check_disk(&log))?;
+        advanced.inspect_err(|error| self.on_log_failed(&log, error))?;
         self.waiters.on_log_start_moved();
         Ok(log.log_start_offset())
     }
@@ -531,7 +534,21 @@ impl Partition {
         })
     }
 
-    /// Whether the disk has damaged what is committed.
+    /// Notes damage that a lookup came upon. It holds the lock of the log, which is not cut off meanwhile.
+    fn on_unreadable(&self, error: &flumen_storage::ReadError) {
+        if error.is_damage() {
+            self.note_damage(error);
+        }
+    }
+
+    fn note_damage(&self, error: &(dyn std::error::Error + 'static)) {
+        if !self.is_damaged.swap(true, Ordering::AcqRel) {
+            let (topic, partition) = (&self.topic, self.index);
+            error!(%topic, partition, error, "the log is damaged");
+        }
+    }
+
+    /// Whether the disk has damaged what is there.
     pub(super) fn is_damaged(&self) -> bool {
         self.is_damaged.load(Ordering::Acquire)
     }
@@ -585,6 +602,13 @@ impl Partition {
 
     /// To be called after whatever may have failed: a log that an error of the disk took offline stays
     /// so, and its replica would neither serve nor catch up for as long as the broker runs.
+    fn on_log_failed(&self, log: &PartitionLog, error: &MaintenanceError) {
+        if error.is_damage() {
+            self.note_damage(error);
+        }
+        self.check_disk(log);
+    }
+
     fn check_disk(&self, log: &PartitionLog) {
         if log.is_offline() && self.state.load(Ordering::Acquire) != CLOSED {
             self.data_dir.fail();

@@ -103,9 +103,10 @@ impl Partition {
                 }
                 let high_watermark = follower.on_appended(high_watermark, log_end_offset);
                 let log_start_offset = log_start_offset.min(high_watermark);
-                if log_start_offset > log.log_start_offset() {
+                let is_later = log_start_offset > log.log_start_offset();
+                if is_later && !is_planted(Bug::FollowersKeepTheDeleted) {
                     let advanced = log.advance_log_start_offset(log_start_offset);
-                    advanced.inspect_err(|_| self.check_disk(&log))?;
+                    advanced.inspect_err(|error| self.on_log_failed(&log, error))?;
                 }
                 let is_durable = follower.durability() == Durability::Fsync;
                 self.publish(&role);
@@ -139,7 +140,7 @@ impl Partition {
             Step::Restart { offset } => log.restart_at(offset, now_ms),
             Step::Nothing | Step::Append { .. } => return Ok(()),
         };
-        done.inspect_err(|_| self.check_disk(&log))?;
+        done.inspect_err(|error| self.on_log_failed(&log, error))?;
         let (topic, partition) = (&self.topic, self.index);
         let new_end = log.log_end_offset();
         tracing::info!(%topic, partition, old_end, new_end, "log cut off as its leader's history is another");

@@ -302,6 +302,25 @@ fn a_closed_partition_sends_everybody_away() {
 }
 
 #[test]
+fn a_lookup_that_has_to_pass_damage_finds_it() {
+    /// Behind length, epoch and the base offset of a batch.
+    const MAGIC_AT: u64 = 16;
+    let bench = bench(Durability::Fsync);
+    for value in ["a", "b", "c", "d"] {
+        bench.append(value).unwrap();
+    }
+    bench.partition.with_log_mut(|log| log.roll(0)).unwrap();
+    bench.jobs.run();
+    let log = Path::new("/data/t-0/00000000000000000000.log");
+    let batch = bench.disk.file_size(log).unwrap() / 4;
+    bench.disk.flip_bits(log, batch + MAGIC_AT, 0x40).unwrap();
+    assert!(!bench.partition.is_damaged());
+    let read = bench.partition.read(3, 1, true, Isolation::ReadUncommitted);
+    assert!(matches!(read, Err(ReadError::Log(error)) if error.is_damage()));
+    assert!(bench.partition.is_damaged());
+}
+
+#[test]
 fn leader_epochs_are_compared() {
     let bench = bench(Durability::Fsync);
     let (requested, current) = (4, 0);
