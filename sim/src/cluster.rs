@@ -150,6 +150,7 @@ impl Cluster {
         match stop {
             Stop::Kill => machine.kill(),
             Stop::PowerCut(unsynced) => machine.cut_power(unsynced),
+            Stop::LoseDisk => machine.lose_disk(),
         }
         // The simulator drops the tasks of a host in an order that depends on earlier runs, so what
         // their connections say in parting must not reach anybody.

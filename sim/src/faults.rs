@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flumen_storage::vfs::simulated::Unsynced;
 
-pub use injector::Injector;
+pub use injector::{Injector, Voteless};
 pub use schedule::{Planned, schedule};
 
 /// How a machine stops.
@@ -22,6 +22,8 @@ pub enum Stop {
     Kill,
     /// The machine loses power.
     PowerCut(Unsynced),
+    /// The machine loses its disk, and comes back with an empty one.
+    LoseDisk,
 }
 
 /// Something that goes wrong. Machines are named by their index.
@@ -35,6 +37,8 @@ pub enum Fault {
     RestartLoop(usize, Stop),
     /// Processes are frozen.
     Pause(Vec<usize>),
+    /// A member of the group is frozen, longer than its session lasts.
+    FreezeMember(usize),
     /// Some brokers, with or without the clients, hear nothing of the others; what is sent meanwhile
     /// arrives later, or is lost.
     Split {
@@ -75,6 +79,8 @@ pub enum Fault {
         /// Whether it is stopped first.
         is_stopped: bool,
     },
+    /// The machine loses its disk, if the others have everything that was on it.
+    ReplaceDisk(usize),
     /// The wall clock jumps, and stays off.
     JumpClock(usize, i64),
 }

@@ -117,6 +117,12 @@ impl Machine {
         self.stop(Presence::Off, unsynced);
     }
 
+    /// Stops the machine between two polls, and gives it an empty disk. To be followed as a kill is.
+    pub fn lose_disk(&self) {
+        self.stop(Presence::Off, Unsynced::Dropped);
+        self.disk.replace();
+    }
+
     fn stop(&self, presence: Presence, unsynced: Unsynced) {
         let mut process = self.process();
         process.node.gate.kill();

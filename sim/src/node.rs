@@ -9,7 +9,7 @@ use crate::clock::SimulatedClock;
 use crate::net::SimulatedNet;
 use crate::network::Network;
 use crate::rng::SeededRng;
-use crate::spawn::{DiskSpeed, Gate, GatedSpawn};
+use crate::spawn::{DiskSpeed, Gate, GatedSpawn, Lateness};
 
 /// The seams of one node and the handles by which a scenario disturbs it.
 ///
@@ -25,6 +25,7 @@ pub struct Node {
     host: String,
     network: Arc<Network>,
     rng: Arc<SeededRng>,
+    lateness: Arc<Lateness>,
 }
 
 impl Node {
@@ -38,6 +39,7 @@ impl Node {
             host: host.to_owned(),
             network,
             rng: Arc::new(SeededRng::new(seed)),
+            lateness: Arc::new(Lateness::new(!seed)),
         }
     }
 
@@ -54,7 +56,11 @@ impl Node {
             net: Arc::new(SimulatedNet::new(&self.host, Arc::clone(&self.network))),
             clock: Arc::clone(&self.clock) as _,
             rng: Arc::clone(&self.rng) as _,
-            spawn: Arc::new(GatedSpawn::new(Arc::clone(&self.gate), Arc::clone(&self.disk_speed))),
+            spawn: Arc::new(GatedSpawn::new(
+                Arc::clone(&self.gate),
+                Arc::clone(&self.disk_speed),
+                Arc::clone(&self.lateness),
+            )),
         }
     }
 }

@@ -49,8 +49,10 @@ pub struct Poll {
 pub enum Progress {
     /// After its partitions changed, a member was given its first record of a partition.
     Began {
-        /// The member and its placing.
-        member: (u32, u64),
+        /// The member.
+        member: u32,
+        /// The generation in which it was given the partition, as the coordinator counts.
+        generation: i32,
         /// Where it is.
         partition: PartitionIndex,
         /// What it was given.
@@ -58,8 +60,10 @@ pub enum Progress {
     },
     /// A member heard that its commit is done.
     Committed {
-        /// The member and its placing.
-        member: (u32, u64),
+        /// The member.
+        member: u32,
+        /// The generation in which it committed.
+        generation: i32,
         /// Where it is.
         partition: PartitionIndex,
         /// The offset of the record to be read next.
@@ -92,6 +96,31 @@ pub struct ToldEnd {
     pub partition: PartitionIndex,
     /// The offset of the next record.
     pub offset: i64,
+}
+
+/// Something about the partition of which the beginning is deleted, by its one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trim {
+    /// A value was acknowledged.
+    Written {
+        /// Where.
+        offset: i64,
+        /// What.
+        value: Value,
+    },
+    /// Everything below an offset was to be deleted.
+    Asked(i64),
+    /// Everything below an offset was deleted, as was acknowledged.
+    Deleted(i64),
+    /// Where the partition starts, as its leader told.
+    Starts(i64),
+    /// A value that is there in the end.
+    Found {
+        /// Where.
+        offset: i64,
+        /// What.
+        value: Value,
+    },
 }
 
 /// Where a partition was to be moved.
@@ -144,6 +173,8 @@ pub struct Operations {
     pub assigned: Vec<Assigned>,
     /// In the order in which one client was told of them.
     pub ends: Vec<ToldEnd>,
+    /// What became of the partition of which the beginning is deleted, in the order in which its client heard.
+    pub trims: Vec<Trim>,
     /// Where partitions were moved.
     pub moves: BTreeMap<PartitionIndex, Moves>,
     /// What became of settings of the topic, by name.

@@ -1,5 +1,7 @@
 //! Tasks behind a gate, so that a whole node can be stopped between two polls.
 //!
+//! A task may also be begun late, as on a busy machine: what was started after it has run by then.
+//!
 //! The network simulator can crash a host but not pause it, and its crash runs destructors. Every
 //! task of a node is therefore wrapped: a paused node's tasks are not polled until it resumes, a
 //! killed node's never again, and what their destructors do later reaches a disk that is already
@@ -16,6 +18,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use flumen_client::connection::{BoxFuture, Spawn, TaskHandle};
+
+use crate::rng::SeededRng;
+
+/// The latest that a task is begun.
+const LATE_MS_MAX: u64 = 100;
 
 /// Whether the tasks of a node may run.
 #[derive(Debug, Default)]
@@ -112,25 +119,60 @@ impl DiskSpeed {
     }
 }
 
+/// Decides which tasks are begun late: on one node in four, one in eight of them.
+#[derive(Debug)]
+pub struct Lateness {
+    rng: SeededRng,
+    is_there: bool,
+}
+
+impl Lateness {
+    /// What is decided follows from the seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let rng = SeededRng::new(seed);
+        let is_there = rng.below(4) == 0;
+        Self { rng, is_there }
+    }
+
+    /// How late the next task is, if at all.
+    fn draw(&self) -> Option<Duration> {
+        let is_late = self.is_there && self.rng.below(8) == 0;
+        is_late.then(|| Duration::from_millis(self.rng.below(LATE_MS_MAX) + 1))
+    }
+}
+
 /// Starts the tasks of one incarnation of a node behind its gate.
 #[derive(Debug)]
 pub struct GatedSpawn {
     gate: Arc<Gate>,
     disk: Arc<DiskSpeed>,
+    lateness: Arc<Lateness>,
 }
 
 impl GatedSpawn {
-    /// Tasks started here run while `gate` admits them, and wait for a disk as quick as `disk`.
+    /// Tasks started here run while `gate` admits them, are as late as `lateness` says, and wait for a disk as
+    /// quick as `disk`.
     #[must_use]
-    pub const fn new(gate: Arc<Gate>, disk: Arc<DiskSpeed>) -> Self {
-        Self { gate, disk }
+    pub const fn new(gate: Arc<Gate>, disk: Arc<DiskSpeed>, lateness: Arc<Lateness>) -> Self {
+        Self { gate, disk, lateness }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the Spawn seam itself")]
+    fn start(&self, future: BoxFuture<'static, ()>) -> TaskHandle {
+        tokio::spawn(self.gate.guard(future))
     }
 }
 
 impl Spawn for GatedSpawn {
-    #[expect(clippy::disallowed_methods, reason = "this is the Spawn seam itself")]
     fn spawn(&self, _name: &'static str, future: BoxFuture<'static, ()>) -> TaskHandle {
-        tokio::spawn(self.gate.guard(future))
+        match self.lateness.draw() {
+            None => self.start(future),
+            Some(late) => self.start(Box::pin(async move {
+                tokio::time::sleep(late).await;
+                future.await;
+            })),
+        }
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send + 'static>) {
@@ -144,7 +186,7 @@ impl Spawn for GatedSpawn {
             tokio::time::sleep(latency).await;
             finished.await;
         });
-        drop(self.spawn("disk", waiting));
+        drop(self.start(waiting));
     }
 }
 
@@ -202,7 +244,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_hangs_finishes_when_it_is_released() {
         let disk = Arc::new(DiskSpeed::default());
-        let spawn = GatedSpawn::new(Arc::default(), Arc::clone(&disk));
+        let spawn = GatedSpawn::new(Arc::default(), Arc::clone(&disk), Arc::new(Lateness::new(0)));
         let finished = Arc::new(AtomicU32::new(0));
         let work = || {
             let finished = Arc::clone(&finished);

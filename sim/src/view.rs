@@ -1,6 +1,6 @@
 //! What the brokers of a cluster hold at one moment, as plain data that invariants are held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,12 @@ pub struct View {
     pub at: Duration,
     /// The brokers, by node id.
     pub brokers: Vec<BrokerView>,
+    /// The newest metadata that earlier views had: whoever knows it may be down.
+    pub known: Option<Arc<MetadataImage>>,
     /// The broker whose disk has damaged its copy of a partition once, by topic and index.
     pub damaged: BTreeMap<(String, i32), i32>,
+    /// The brokers that have lost their disks once.
+    pub replaced: BTreeSet<i32>,
 }
 
 /// One broker.
@@ -42,6 +46,10 @@ pub struct BrokerView {
     pub term: i32,
     /// The leader of that term, if it knows one.
     pub controller: Option<i32>,
+    /// Who votes on metadata, as far as it knows, and with which directory.
+    pub voters: Vec<(i32, Option<Uuid>)>,
+    /// The directory that it votes with itself.
+    pub directory: Uuid,
     /// The logs that it has open.
     pub replicas: Vec<ReplicaView>,
 }
@@ -79,10 +87,18 @@ pub struct BatchView {
 }
 
 impl View {
-    /// The newest metadata that any broker knows.
+    /// The newest metadata that any broker knows or has known.
     #[must_use]
     pub fn newest_image(&self) -> Option<&Arc<MetadataImage>> {
-        self.brokers.iter().map(|broker| &broker.image).max_by_key(|image| image.version())
+        let known = self.brokers.iter().map(|broker| &broker.image);
+        known.chain(&self.known).max_by_key(|image| image.version())
+    }
+
+    /// Whether the disk of a broker may have lost what it had of a partition.
+    #[must_use]
+    pub fn may_have_lost(&self, topic: &str, index: i32, broker: i32) -> bool {
+        self.replaced.contains(&broker)
+            || self.damaged.get(&(topic.to_owned(), index)) == Some(&broker)
     }
 
     /// One broker.
@@ -105,6 +121,8 @@ impl BrokerView {
 pub struct Viewer {
     /// Where the next batches begin, by node and partition, for one start of the node.
     shown: BTreeMap<(i32, PartitionKey), (u32, i64)>,
+    /// The newest metadata that was seen.
+    known: Option<Arc<MetadataImage>>,
 }
 
 impl Viewer {
@@ -112,7 +130,9 @@ impl Viewer {
     pub fn look(&mut self, at: Duration, machines: &[Machine]) -> View {
         let running = machines.iter().filter_map(Machine::context);
         let brokers = running.map(|(boot, context)| self.look_at(boot, &context)).collect();
-        View { at, brokers, damaged: BTreeMap::new() }
+        let view = View { at, brokers, known: self.known.take(), ..View::default() };
+        self.known = view.newest_image().cloned();
+        view
     }
 
     fn look_at(&mut self, boot: u32, context: &Context) -> BrokerView {
@@ -127,6 +147,12 @@ impl Viewer {
             image: context.controller.image(),
             term: status.term,
             controller: context.controller.leader(),
+            voters: status
+                .voters
+                .iter()
+                .map(|voter| (voter.node_id, voter.directory.map(Uuid::from_bytes)))
+                .collect(),
+            directory: context.controller.directory_id(),
             replicas: replicas.collect(),
         }
     }
@@ -155,9 +181,10 @@ impl Viewer {
 /// Reads the batches from `next` to the high watermark, and moves `next` there.
 fn committed_from(partition: &Partition, next: &mut i64) -> Vec<BatchView> {
     let mut batches = Vec::new();
+    *next = partition.log_start_offset().max(*next);
     while *next < partition.high_watermark() {
         let read = partition.read(*next, READ_BYTES_MAX, true, Isolation::ReadUncommitted);
-        // A log that is offline, was cut off or begins later: the rest is for another view.
+        // A log that is offline or was cut off: the rest is for another view.
         let Ok(read) = read else { break };
         let mut bytes = vec![0; read.plan.size];
         let mut filled = 0;

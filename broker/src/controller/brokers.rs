@@ -76,7 +76,8 @@ pub(super) fn register_broker(
             return Decision::answer(Err(RegisterBrokerError::Duplicate { broker_id }));
         }
     }
-    let is_same_disk = registered.is_some_and(|registered| is_same_disk(registered, broker));
+    let is_same_disk = registered.is_some_and(|registered| is_same_disk(registered, broker))
+        || is_planted(Bug::NewDisksCount);
     let standing = standing.with(broker_id, false);
     let mut records = changes(&standing, |partition, rules, change| {
         let holds = |set: &[i32]| set.contains(&broker_id);

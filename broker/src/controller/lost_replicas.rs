@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use flumen_planted::{Bug, is_planted};
+
 use super::control::{LostReplica, LostReplicas, StaleBroker};
 use super::decision::Decision;
 use super::partition_change::PartitionChange;
@@ -30,6 +32,9 @@ pub(super) fn lose_replicas(
         }
         let rules = standing.rules(topic);
         let change = PartitionChange::new(&standing, topic, index, partition, rules);
+        if is_planted(Bug::EmptiedLogsCount) {
+            return change.exclude(*broker_id).build();
+        }
         // Its start is the same as before: until it has begun anew, the leader would take it for one that
         // has everything, and in sync again.
         change.exclude(*broker_id).begin_epoch().build()

@@ -168,7 +168,7 @@ impl Leader {
     pub(crate) fn low_watermark(&self, own: i64, is_in_service: impl Fn(i32) -> bool) -> i64 {
         let others = self.leadership.replicas.iter().filter(|id| **id != self.node_id);
         let starts = others
-            .filter(|id| is_in_service(**id))
+            .filter(|id| is_in_service(**id) && !is_planted(Bug::DeletionsAreNotAwaited))
             .map(|id| self.followers.get(id).map_or(-1, |follower| follower.log_start_offset));
         starts.fold(own, i64::min)
     }

@@ -72,7 +72,8 @@ pub(super) fn part(
 /// Whether a damaged log makes room for a copy of the leader's. `epoch` is the one that it was led or
 /// followed in: what was fetched with it must not count for the copy, so a later one has to have begun.
 pub(super) fn may_begin_anew(partition: &PartitionImage, node_id: i32, epoch: i32) -> bool {
-    partition.leader_epoch > epoch && partition.can_be_copied_to(node_id)
+    let has_begun = partition.leader_epoch > epoch || is_planted(Bug::EmptiedLogsCount);
+    has_begun && partition.can_be_copied_to(node_id)
 }
 
 /// Offsets and transactions are always synced: there is no switch.

@@ -4,12 +4,15 @@
 //! - Else what a replica's own checkpoint says is on its disk, while others are in sync: damage to
 //!   what is younger looks like a torn write after the next crash, and nobody could tell it from one.
 //! - Each partition on one machine only.
+//!
+//! A whole disk is lost under the same terms, while everything else runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flumen_broker::api::Context;
 use flumen_broker::controller::{MetadataImage, PartitionImage};
 use flumen_client::connection::Rng;
 use flumen_protocol::records::Batches;
@@ -17,6 +20,7 @@ use flumen_storage::checkpoint::{PartitionOffsets, read_offsets};
 use flumen_storage::log_dir::Checkpoint;
 use flumen_storage::vfs::{Vfs, read_file};
 
+use super::Voteless;
 use crate::cluster::Cluster;
 use crate::machine::Machine;
 use crate::rng::SeededRng;
@@ -35,6 +39,10 @@ pub(super) struct Damage {
     pub(super) damaged: BTreeMap<(String, i32), i32>,
     /// The version of the metadata that a machine had when it was stopped to be damaged.
     known: BTreeMap<usize, i64>,
+    /// Whose disks were replaced.
+    pub(super) replaced: BTreeSet<i32>,
+    /// Whom of these an operator has not seen to.
+    pub(super) voteless: Voteless,
 }
 
 impl Damage {
@@ -43,6 +51,32 @@ impl Damage {
         let context = cluster.machines[broker].context();
         let version = context.map(|(_, context)| context.controller.image().version());
         self.known.insert(broker, version.unwrap_or(i64::MAX));
+    }
+
+    /// Whether the cluster can do without what is on a machine's disk; then it is about to be lost.
+    pub(super) fn replace(&mut self, cluster: &Cluster, broker: usize) -> bool {
+        let node_id = i32::try_from(broker + 1).expect("few brokers");
+        let contexts = cluster.machines.iter().map(Machine::context);
+        let Some(contexts) = contexts.collect::<Option<Vec<_>>>() else { return false };
+        let images = contexts.iter().map(|(_, context)| context.controller.image());
+        let Some(image) = images.max_by_key(|image| image.version()) else { return false };
+        let replicated: Vec<_> = image
+            .topics()
+            .flat_map(|topic| topic.indexed_partitions().map(move |(index, p)| (topic, index, p)))
+            .filter(|(_, _, partition)| partition.replicas.contains(&node_id))
+            .map(|(topic, index, partition)| ((topic.name.to_string(), index), partition))
+            .collect();
+        let is_held = replicated.iter().all(|(key, partition)| {
+            self.damaged.get(key).is_none_or(|damaged| *damaged == node_id)
+                && partition.in_sync.iter().any(|id| *id != node_id)
+        });
+        let can_lose = is_held && do_others_decide(&contexts, node_id);
+        if can_lose {
+            self.damaged.extend(replicated.into_iter().map(|(key, _)| (key, node_id)));
+            self.replaced.insert(node_id);
+            self.voteless.borrow_mut().insert(node_id);
+        }
+        can_lose
     }
 
     /// Damages some logs of a machine, and says which.
@@ -96,6 +130,21 @@ fn decided(cluster: &Cluster) -> Option<Arc<MetadataImage>> {
     let leaders = contexts.filter(|(_, context)| context.controller.is_leader());
     let images = leaders.map(|(_, context)| context.controller.image());
     images.max_by_key(|image| image.version())
+}
+
+/// Whether those who vote on metadata are a majority without a broker, each with the disk that it votes with.
+fn do_others_decide(contexts: &[(u32, Arc<Context>)], node_id: i32) -> bool {
+    let leaders = contexts.iter().filter(|(_, context)| context.controller.is_leader());
+    let statuses = leaders.map(|(_, context)| context.controller.quorum_status());
+    let Some(status) = statuses.max_by_key(|status| status.term) else { return false };
+    let voters = status.voters.iter();
+    let others = voters.filter(|voter| {
+        let mut brokers = contexts.iter().map(|(_, context)| context);
+        let broker = brokers.find(|context| context.config.node_id == voter.node_id);
+        let directory = broker.map(|context| *context.controller.directory_id().as_bytes());
+        voter.node_id != node_id && directory.is_some() && voter.directory == directory
+    });
+    others.count() * 2 > status.voters.len()
 }
 
 /// What was committed and on the disk when that was last written down.

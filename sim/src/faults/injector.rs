@@ -1,12 +1,16 @@
 //! Carries a schedule of faults out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::damage::Damage;
 use super::{Fault, Planned, Stop};
 use crate::cluster::{CLIENTS, Cluster, Link};
 use crate::rng::SeededRng;
+use crate::spawn::Gate;
 
 /// How long a broker in a restart loop runs at most before it is stopped again.
 const LOOP_RUN_MS_MAX: u64 = 400;
@@ -15,6 +19,9 @@ const LOOP_RUN_MS_MAX: u64 = 400;
 const LOOP_DOWN: Duration = Duration::from_millis(50);
 
 const BOTH_WAYS: Link = Link::Lossy { forward: true, backward: true };
+
+/// Brokers, by node id, that have an empty disk and so do not vote, until an operator sees to them.
+pub type Voteless = Rc<RefCell<BTreeSet<i32>>>;
 
 /// What is under way of a schedule.
 #[derive(Debug)]
@@ -25,14 +32,23 @@ pub struct Injector {
     /// When the brokers in restart loops are stopped next.
     loops: Vec<(Duration, usize, Stop)>,
     damage: Damage,
+    /// Those of the members of the group.
+    gates: Vec<Arc<Gate>>,
 }
 
 impl Injector {
     /// Will carry this out; what is left to chance follows from `rng`.
     #[must_use]
-    pub fn new(planned: Vec<Planned>, rng: SeededRng) -> Self {
+    pub fn new(planned: Vec<Planned>, rng: SeededRng, members: usize) -> Self {
         let (active, loops, damage) = Default::default();
-        Self { planned: planned.into(), active, rng, loops, damage }
+        let gates = (0..members).map(|_| Arc::default()).collect();
+        Self { planned: planned.into(), active, rng, loops, damage, gates }
+    }
+
+    /// The gates by which the members of the group are frozen.
+    #[must_use]
+    pub fn gates(&self) -> &[Arc<Gate>] {
+        &self.gates
     }
 
     /// Begins and ends what is due. To be called between any two steps.
@@ -67,6 +83,18 @@ impl Injector {
         &self.damage.damaged
     }
 
+    /// The brokers whose disks were replaced.
+    #[must_use]
+    pub fn replaced(&self) -> &BTreeSet<i32> {
+        &self.damage.replaced
+    }
+
+    /// Those of them that an operator is yet to see to.
+    #[must_use]
+    pub fn voteless(&self) -> &Voteless {
+        &self.damage.voteless
+    }
+
     /// Ends everything at once, and whatever else is wrong.
     pub fn heal(&mut self, cluster: &mut Cluster) {
         self.planned.clear();
@@ -91,6 +119,7 @@ impl Injector {
                     cluster.machines[*broker].node().gate.pause();
                 }
             }
+            Fault::FreezeMember(member) => self.gates[*member].pause(),
             Fault::Delay(broker, latency) => self.delay(cluster, *broker, Some(*latency)),
             Fault::CutConnections(broker) => {
                 let hosts = cluster.hosts();
@@ -108,6 +137,12 @@ impl Injector {
                 cluster.stop(*broker, Stop::Kill, planned.end);
             }
             Fault::Damage { broker, is_stopped: false } => self.strike(cluster, *broker),
+            Fault::ReplaceDisk(broker) => {
+                if self.damage.replace(cluster, *broker) {
+                    cluster.note(&format!("{} gets an empty disk", cluster.hosts()[*broker]));
+                    cluster.stop(*broker, Stop::LoseDisk, planned.end);
+                }
+            }
             Fault::JumpClock(broker, by_ms) => {
                 cluster.machines[*broker].node().clock.jump(*by_ms);
             }
@@ -129,6 +164,7 @@ impl Injector {
                     cluster.machines[*broker].node().gate.resume();
                 }
             }
+            Fault::FreezeMember(member) => self.gates[*member].resume(),
             Fault::Delay(broker, _) => self.delay(cluster, *broker, None),
             Fault::SlowDisk(broker, _) => {
                 cluster.machines[*broker].node().disk_speed.set_latency(Duration::ZERO);
@@ -138,7 +174,7 @@ impl Injector {
                 self.strike(cluster, *broker);
             }
             Fault::Stop(..) | Fault::Leave(_) | Fault::CutConnections(_) | Fault::FailSync(_) => {}
-            Fault::Damage { .. } | Fault::JumpClock(..) => {}
+            Fault::Damage { .. } | Fault::ReplaceDisk(_) | Fault::JumpClock(..) => {}
             links => set_links(links, cluster, false),
         }
     }

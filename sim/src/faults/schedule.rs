@@ -25,9 +25,16 @@ const CALM: Duration = Duration::from_secs(3);
 /// The longest a wall clock jumps.
 const CLOCK_JUMP_MS_MAX: u64 = 3_600_000;
 
-/// Draws what goes wrong in a cluster of `brokers` until `until`, by when everything is healed.
+/// In one of so many periods a member of a group is frozen beside.
+const FREEZES_EVERY: u64 = 10;
+
+/// How long a member of a group is frozen: sessions last up to six seconds.
+const FREEZE_MS: (u64, u64) = (3_000, 10_000);
+
+/// Draws what goes wrong in a cluster of `brokers` with so many `members` of a group until `until`, by when
+/// everything is healed.
 #[must_use]
-pub fn schedule(rng: &SeededRng, brokers: usize, until: Duration) -> Vec<Planned> {
+pub fn schedule(rng: &SeededRng, brokers: usize, members: usize, until: Duration) -> Vec<Planned> {
     let mut planned = Vec::new();
     let mut begin = CALM;
     while begin + Duration::from_secs(1) < until {
@@ -37,6 +44,11 @@ pub fn schedule(rng: &SeededRng, brokers: usize, until: Duration) -> Vec<Planned
             let delay = length.mul_f64(portion(rng) / 3.0);
             let end = begin + length - length.mul_f64(portion(rng) / 3.0);
             planned.push(Planned { begin: begin + delay, end, fault: draw(rng, brokers) });
+        }
+        if rng.below(FREEZES_EVERY) == 0 {
+            let end = begin + millis(FREEZE_MS.0 + rng.below(FREEZE_MS.1 - FREEZE_MS.0));
+            let fault = Fault::FreezeMember(index(rng, members));
+            planned.push(Planned { begin, end: end.min(until), fault });
         }
         begin += length + millis(rng.below(500));
     }
@@ -48,7 +60,7 @@ fn draw(rng: &SeededRng, brokers: usize) -> Fault {
     let broker = index(rng, brokers);
     let other = (broker + 1 + index(rng, (brokers - 1).max(1))) % brokers;
     let minority = some(rng, brokers, 1 + index(rng, (brokers / 2).max(1)));
-    match rng.below(28) {
+    match rng.below(30) {
         0..=2 => Fault::Stop(vec![broker], Stop::Kill),
         3..=4 => Fault::Stop(vec![broker], stop(rng)),
         5 => Fault::Stop(some(rng, brokers, 1 + index(rng, brokers)), stop(rng)),
@@ -72,7 +84,8 @@ fn draw(rng: &SeededRng, brokers: usize) -> Fault {
         21 => Fault::HungDisk(broker),
         22 => Fault::FailSync(broker),
         23..=24 => Fault::Leave(broker),
-        25..=26 => Fault::Damage { broker, is_stopped: rng.below(2) == 0 },
+        25..=26 => Fault::ReplaceDisk(broker),
+        27..=28 => Fault::Damage { broker, is_stopped: rng.below(2) == 0 },
         _ => {
             let by_ms = i64::try_from(rng.below(2 * CLOCK_JUMP_MS_MAX)).expect("two hours");
             Fault::JumpClock(broker, by_ms - i64::try_from(CLOCK_JUMP_MS_MAX).expect("an hour"))
@@ -120,7 +133,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_schedule_and_other_seeds_all_kinds_of_faults() {
         let until = Duration::from_secs(30);
-        let drawn = |seed| schedule(&SeededRng::new(seed), 5, until);
+        let drawn = |seed| schedule(&SeededRng::new(seed), 5, 3, until);
         assert_eq!(drawn(5), drawn(5));
         let mut kinds = BTreeSet::new();
         for planned in (0..200).flat_map(drawn) {
@@ -128,7 +141,7 @@ mod tests {
             let text = format!("{:?}", planned.fault);
             kinds.insert(text.split([' ', '(']).next().unwrap_or_default().to_owned());
         }
-        assert_eq!(kinds.len(), 16, "{kinds:?}");
+        assert_eq!(kinds.len(), 18, "{kinds:?}");
         assert!((0..200).any(|seed| drawn(seed).is_empty() || drawn(seed).len() > 8));
     }
 }

@@ -2,6 +2,7 @@
 //! [`anomalies`](crate::anomalies) looks for.
 
 mod commits_never_go_back;
+mod deletions_hold;
 mod ends_never_go_back;
 pub(crate) mod moves_arrive;
 mod one_member_each;
@@ -16,6 +17,7 @@ pub type Finished = (&'static str, fn(&Operations) -> Result<(), String>);
 /// All of them.
 pub const ALL: &[Finished] = &[
     ("commits never go back", commits_never_go_back::check),
+    ("deletions hold", deletions_hold::check),
     ("ends never go back", ends_never_go_back::check),
     ("moves arrive", moves_arrive::check),
     ("one member each", one_member_each::check),
@@ -36,7 +38,7 @@ mod tests {
 
     use super::*;
     use crate::operations::Progress::{Began, Committed, Found};
-    use crate::operations::{Assigned, Moves, SettingLife, ToldEnd, TopicLife};
+    use crate::operations::{Assigned, Moves, SettingLife, ToldEnd, TopicLife, Trim};
 
     fn sound() -> Operations {
         let id = Some(Uuid::ONE);
@@ -50,10 +52,11 @@ mod tests {
         };
         Operations {
             progress: vec![
-                Began { member: (1, 1), partition: 0, offset: 0 },
-                Committed { member: (1, 1), partition: 0, offset: 5 },
-                Began { member: (2, 1), partition: 0, offset: 5 },
-                Committed { member: (2, 1), partition: 0, offset: 7 },
+                Began { member: 1, generation: 1, partition: 0, offset: 0 },
+                Committed { member: 1, generation: 1, partition: 0, offset: 5 },
+                Began { member: 2, generation: 2, partition: 0, offset: 5 },
+                Committed { member: 2, generation: 2, partition: 0, offset: 7 },
+                Began { member: 1, generation: 1, partition: 0, offset: 3 },
                 Found { partition: 0, offset: 7 },
             ],
             assigned: vec![
@@ -65,6 +68,15 @@ mod tests {
                 ToldEnd { partition: 0, offset: 5 },
                 ToldEnd { partition: 1, offset: 2 },
                 ToldEnd { partition: 0, offset: 5 },
+            ],
+            trims: vec![
+                Trim::Written { offset: 0, value: 1 },
+                Trim::Written { offset: 1, value: 2 },
+                Trim::Starts(0),
+                Trim::Asked(1),
+                Trim::Deleted(1),
+                Trim::Starts(1),
+                Trim::Found { offset: 1, value: 2 },
             ],
             settings: [(
                 "a".to_owned(),
@@ -111,12 +123,16 @@ mod tests {
         type Damage = (&'static str, fn(&mut Operations));
         let damages: &[Damage] = &[
             ("commits never go back", |all| {
-                all.progress[2] = Began { member: (2, 1), partition: 0, offset: 4 };
+                all.progress[2] = Began { member: 2, generation: 2, partition: 0, offset: 4 };
             }),
             ("commits never go back", |all| {
                 all.progress.push(Found { partition: 0, offset: 5 });
             }),
             ("ends never go back", |all| all.ends[2].offset = 4),
+            ("deletions hold", |all| all.trims[5] = Trim::Starts(0)),
+            ("deletions hold", |all| all.trims[2] = Trim::Starts(1)),
+            ("deletions hold", |all| all.trims[6] = Trim::Found { offset: 1, value: 7 }),
+            ("deletions hold", |all| all.trims[6] = Trim::Found { offset: 2, value: 2 }),
             ("settings survive", |all| {
                 all.settings.get_mut("a").unwrap().found = Some("1".to_owned());
             }),

@@ -6,6 +6,7 @@ mod logs_are_placed;
 mod moves_end;
 mod replicas_agree;
 mod replicas_are_in_sync;
+mod voters_have_their_logs;
 
 use crate::view::View;
 
@@ -18,6 +19,7 @@ pub const ALL: &[Healed] = &[
     ("moves end", moves_end::ailment),
     ("logs are placed", logs_are_placed::ailment),
     ("replicas agree", replicas_agree::ailment),
+    ("voters have their logs", voters_have_their_logs::ailment),
 ];
 
 /// What is still not well.

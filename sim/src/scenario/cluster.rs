@@ -7,6 +7,8 @@
 mod administration;
 mod producing;
 mod reading;
+mod trimming;
+mod voting;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -24,25 +26,35 @@ use tokio::sync::watch;
 use super::Failure;
 use crate::anomalies;
 use crate::cluster::{CLIENTS, Cluster};
-use crate::faults::{Injector, schedule};
+use crate::faults::{Fault, Injector, Voteless, schedule};
 use crate::invariants::{finished, healed, live};
 use crate::network::Network;
 use crate::node::Node;
 use crate::operations::Operations;
 use crate::rng::SeededRng;
+use crate::spawn::Gate;
 use crate::view::Viewer;
 
 const TOPIC: &str = "load";
+/// The topic of which the beginning is deleted.
+const TRIMMED: &str = "trimmed";
 const PARTITIONS: i32 = 4;
 const GROUP: &str = "readers";
-const MEMBERS: u32 = 3;
+const MEMBERS: usize = 3;
 const PRODUCERS: u32 = 2;
+
+/// The consumers that are no members, by the numbers that their polls are noted with.
+const FOLLOWER: u32 = 101;
+const LAST_READER: u32 = 102;
 
 /// How long faults go on.
 const FAULTS_UNTIL: Duration = Duration::from_secs(30);
 
 /// How long after that everything may take to be well again.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
+
+/// In one of so many runs an administrator changes who votes on metadata.
+const CHANGES_OF_VOTERS_EVERY: u64 = 4;
 
 /// How often the brokers are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -70,7 +82,7 @@ impl Outcome {
     /// Everything in it, a line each: two runs of one seed must agree on it.
     #[must_use]
     pub fn trace(&self) -> String {
-        let Operations { sends, polls, progress, assigned, ends, moves, settings, topics } =
+        let Operations { sends, polls, progress, assigned, ends, trims, moves, settings, topics } =
             &self.operations;
         let mut lines = self.log.clone();
         lines.extend(sends.iter().map(|send| format!("{send:?}")));
@@ -78,6 +90,7 @@ impl Outcome {
         lines.extend(progress.iter().map(|progress| format!("{progress:?}")));
         lines.extend(assigned.iter().map(|assigned| format!("{assigned:?}")));
         lines.extend(ends.iter().map(|end| format!("{end:?}")));
+        lines.extend(trims.iter().map(|trim| format!("{trim:?}")));
         lines.extend(moves.iter().map(|moves| format!("{moves:?}")));
         lines.extend(settings.iter().map(|setting| format!("{setting:?}")));
         lines.extend(topics.iter().map(|topic| format!("{topic:?}")));
@@ -105,15 +118,26 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
     let hosts = (1..=brokers).map(host);
     let configs = hosts.zip(1..).map(|(host, id)| (host, broker_config(id, brokers)));
     let mut cluster = Cluster::new(configs.collect(), &rng, FAULTS_UNTIL + RECOVERY_MAX);
-    let planned = schedule(&rng, cluster.machines.len(), FAULTS_UNTIL);
-    let mut injector = Injector::new(planned, SeededRng::new(rng.next_u64()));
+    let mut planned = schedule(&rng, cluster.machines.len(), MEMBERS, FAULTS_UNTIL);
+    // A quorum that was just made smaller need not get over the loss of a disk.
+    let changes_voters = rng.below(CHANGES_OF_VOTERS_EVERY) == 0;
+    planned.retain(|planned| !(changes_voters && matches!(planned.fault, Fault::ReplaceDisk(_))));
+    let mut injector = Injector::new(planned, SeededRng::new(rng.next_u64()), MEMBERS);
 
     let shared = Shared::default();
     let (phase, phases) = watch::channel(Phase::Load);
     let network = Arc::clone(cluster.network());
     let busy = Busy::default();
-    let clients =
-        Clients { network, seed: rng.next_u64(), brokers, phases, busy: Rc::clone(&busy) };
+    let clients = Clients {
+        network,
+        seed: rng.next_u64(),
+        brokers,
+        phases,
+        changes_voters,
+        voteless: Rc::clone(injector.voteless()),
+        gates: injector.gates().to_vec(),
+        busy: Rc::clone(&busy),
+    };
     cluster.start_clients(clients.run(Rc::clone(&shared)));
 
     let (mut viewer, mut watch) = (Viewer::default(), live::Watch::default());
@@ -133,6 +157,7 @@ pub fn run(seed: u64, brokers: i32) -> Result<Outcome, Failure> {
         next_look = cluster.elapsed() + LOOK_EVERY;
         let mut view = viewer.look(cluster.elapsed(), &cluster.machines);
         view.damaged.clone_from(injector.damaged());
+        view.replaced.clone_from(injector.replaced());
         problems = watch.observe(&view);
         let is_time_over = cluster.elapsed() >= FAULTS_UNTIL + RECOVERY_MAX - LOOK_EVERY;
         if !are_clients_done && !is_time_over {
@@ -174,6 +199,8 @@ fn broker_config(id: i32, brokers: i32) -> BrokerConfig {
         ("insecure", "true"),
         ("http.listener", ""),
         ("log.dirs", "/data"),
+        ("broker.rack", &host),
+        ("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector"),
         ("default.replication.factor", replicas),
         ("min.insync.replicas", in_sync_min),
         ("offsets.topic.num.partitions", "2"),
@@ -203,6 +230,10 @@ struct Clients {
     seed: u64,
     brokers: i32,
     phases: watch::Receiver<Phase>,
+    changes_voters: bool,
+    voteless: Voteless,
+    /// Those of the members of the group.
+    gates: Vec<Arc<Gate>>,
     busy: Busy,
 }
 
@@ -211,6 +242,8 @@ struct Clients {
 struct Program {
     client: Client,
     rng: Rc<SeededRng>,
+    /// The rack that it is in: that of a broker, or of none.
+    rack: Option<String>,
     phases: watch::Receiver<Phase>,
     shared: Shared,
 }
@@ -228,21 +261,33 @@ impl Clients {
             let name = format!("producer {number}");
             running.push(self.noted(name, producing::run(program, number)).boxed_local());
         }
-        for number in 1..=MEMBERS {
-            let program = self.program(&seeds, &shared).await?;
-            let name = format!("member {number}");
-            running.push(self.noted(name, reading::in_group(program, number)).boxed_local());
+        for (gate, number) in self.gates.iter().zip(1..) {
+            let program = self.program_behind(gate, &seeds, &shared).await?;
+            let member = gate.guard(reading::in_group(program, number).boxed_local());
+            running.push(self.noted(format!("member {number}"), member).boxed_local());
         }
         let program = self.program(&seeds, &shared).await?;
-        let following = reading::follow(program, MEMBERS + 1);
+        let following = reading::follow(program, FOLLOWER);
         running.push(self.noted("follower".to_owned(), following).boxed_local());
         let asking = reading::ask_ends(self.program(&seeds, &shared).await?);
         running.push(self.noted("asker".to_owned(), asking).boxed_local());
         let administering = administration::run(admin.clone(), self.brokers);
         running.push(self.noted("administrator".to_owned(), administering).boxed_local());
+        if self.brokers > 1 {
+            let operator = self.program(&seeds, &shared).await?;
+            let voting = if self.changes_voters {
+                voting::change(operator, self.brokers).boxed_local()
+            } else {
+                voting::restore(operator, Rc::clone(&self.voteless)).boxed_local()
+            };
+            running.push(self.noted("operator".to_owned(), voting).boxed_local());
+        }
+        let trimming = trimming::run(self.program(&seeds, &shared).await?);
+        running.push(self.noted("trimmer".to_owned(), trimming).boxed_local());
         try_join_all(running).await?;
-        let reading = reading::to_the_end(&admin, MEMBERS + 2);
+        let reading = reading::to_the_end(&admin, LAST_READER);
         self.noted("last reader".to_owned(), reading).await?;
+        self.noted("reader of what is left".to_owned(), trimming::look(&admin)).await?;
         administration::look(&admin).await
     }
 
@@ -255,7 +300,18 @@ impl Clients {
     }
 
     async fn program(&self, seeds: &SeededRng, shared: &Shared) -> turmoil::Result<Program> {
-        let node = Node::new(CLIENTS, Arc::clone(&self.network), seeds.next_u64());
+        self.program_behind(&Arc::default(), seeds, shared).await
+    }
+
+    /// A program whose tasks are behind a gate.
+    async fn program_behind(
+        &self,
+        gate: &Arc<Gate>,
+        seeds: &SeededRng,
+        shared: &Shared,
+    ) -> turmoil::Result<Program> {
+        let mut node = Node::new(CLIENTS, Arc::clone(&self.network), seeds.next_u64());
+        node.gate = Arc::clone(gate);
         let bootstrap: Vec<_> = (1..=self.brokers).map(|id| format!("{}:9092", host(id))).collect();
         let client = loop {
             let builder = Client::builder(&bootstrap.join(","))
@@ -269,7 +325,9 @@ impl Clients {
             }
         };
         let (rng, phases) = (Rc::new(SeededRng::new(seeds.next_u64())), self.phases.clone());
-        Ok(Program { client, rng, phases, shared: Rc::clone(shared) })
+        let id = i32::try_from(rng.below(2 * u64::from(self.brokers.unsigned_abs())))? + 1;
+        let rack = (id <= self.brokers).then(|| host(id));
+        Ok(Program { client, rng, rack, phases, shared: Rc::clone(shared) })
     }
 }
 

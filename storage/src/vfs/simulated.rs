@@ -92,6 +92,12 @@ impl SimulatedDisk {
         state.tree.settle(unsynced);
     }
 
+    /// Stops the machine and gives it another disk, with nothing on it.
+    pub fn replace(&self) {
+        self.crash(Unsynced::Dropped);
+        self.shared.lock().tree = Tree::default();
+    }
+
     /// Bytes that were let go of in memory, counted again each time.
     #[must_use]
     pub fn evicted(&self) -> u64 {

@@ -148,6 +148,17 @@ impl fmt::Display for Tally {
     }
 }
 
+/// A member was given its first record of a partition. No member is frozen here, so that all commits that were
+/// heard of before are of earlier generations, which other libraries do not tell.
+pub(crate) fn began(member: u32, partition: i32, offset: i64) -> Progress {
+    Progress::Began { member, generation: i32::MAX, partition, offset }
+}
+
+/// A member heard that its commit is done, see [`began`].
+pub(crate) fn committed(member: u32, partition: i32, offset: i64) -> Progress {
+    Progress::Committed { member, generation: 0, partition, offset }
+}
+
 #[cfg(test)]
 mod tests {
     use flumen_sim::operations::Polled;

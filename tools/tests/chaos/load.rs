@@ -17,7 +17,7 @@ use flumen_sim::history::Written;
 use flumen_sim::operations::{Poll, Polled, Progress, Send};
 
 use crate::gaps::Gaps;
-use crate::history::History;
+use crate::history::{History, began, committed};
 use crate::other_client::{OTHER_GROUP, OtherClient};
 use crate::seams::seams;
 
@@ -226,20 +226,18 @@ async fn read_in_group(number: u32, client: Client, history: Arc<History>) {
             continue;
         }
         history.polled(poll(number, placing, &records));
-        let member = (number, placing);
         let mut next = BTreeMap::new();
         for record in &records {
             let (partition, offset) = (record.partition.partition, record.offset);
             if begun.insert(partition, placing) != Some(placing) {
-                history.progressed(GROUP, Progress::Began { member, partition, offset });
+                history.progressed(GROUP, began(number, partition, offset));
             }
             next.insert(record.partition.clone(), OffsetToCommit::new(offset + 1));
         }
         match consumer.commit_offsets(&next).await {
             Ok(()) => {
                 for (TopicPartition { partition, .. }, commit) in next {
-                    let offset = commit.offset;
-                    history.progressed(GROUP, Progress::Committed { member, partition, offset });
+                    history.progressed(GROUP, committed(number, partition, commit.offset));
                 }
             }
             Err(error) => history.complain("commit", &error),

@@ -13,11 +13,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flumen_sim::history::{Value, Written};
-use flumen_sim::operations::{Poll, Polled, Progress, Send};
+use flumen_sim::operations::{Poll, Polled, Send};
 use serde::Deserialize;
 
 use crate::gaps::Gaps;
-use crate::history::History;
+use crate::history::{History, began, committed};
 use crate::seams::seams;
 
 /// The group its members join.
@@ -150,10 +150,10 @@ fn note(event: Event, history: &History, gaps: &Gaps) {
             history.polled(Poll { consumer: CLIENTS + consumer, placing, records });
         }
         Event::Began { member, partition, offset } => {
-            history.progressed(OTHER_GROUP, Progress::Began { member, partition, offset });
+            history.progressed(OTHER_GROUP, began(member.0, partition, offset));
         }
         Event::Committed { member, partition, offset } => {
-            history.progressed(OTHER_GROUP, Progress::Committed { member, partition, offset });
+            history.progressed(OTHER_GROUP, committed(member.0, partition, offset));
         }
         Event::Complaint(text) => history.complain("other client", &text),
     }

@@ -1,41 +1,33 @@
-//! G2: who takes over a partition begins where the last acknowledged commit says, or behind it, and so
-//! does who looks in the end. Commits of members that were put out are refused, so none is later.
+//! G2: who takes over a partition begins where the last acknowledged commit of an earlier generation says, or behind
+//! it, and so does who looks in the end. Commits of members that were put out are refused, so none is later.
+//!
+//! A member that was frozen may hear late what it was given long before.
 
 use std::collections::BTreeMap;
 
+use crate::history::PartitionIndex;
 use crate::operations::{Operations, Progress};
 
 pub(super) fn check(operations: &Operations) -> Result<(), String> {
-    let mut committed: BTreeMap<i32, (i64, (u32, u64))> = BTreeMap::new();
+    // The highest offset that was committed in each generation.
+    let mut committed: BTreeMap<PartitionIndex, BTreeMap<i32, (i64, u32)>> = BTreeMap::new();
     for progress in &operations.progress {
-        match *progress {
-            Progress::Committed { member, partition, offset } => {
-                let newest = committed.entry(partition).or_insert((offset, member));
-                if offset >= newest.0 {
-                    *newest = (offset, member);
-                }
+        let (partition, offset, before) = match *progress {
+            Progress::Committed { member, generation, partition, offset } => {
+                let of_partition = committed.entry(partition).or_default();
+                let newest = of_partition.entry(generation).or_insert((offset, member));
+                *newest = (*newest).max((offset, member));
+                continue;
             }
-            Progress::Began { member, partition, offset } => {
-                if let Some((newest, by)) = committed.get(&partition)
-                    && *by != member
-                    && offset < *newest
-                {
-                    return Err(format!(
-                        "member {member:?} began at {offset} of partition {partition} after \
-                         {by:?} had committed {newest}"
-                    ));
-                }
+            Progress::Began { partition, offset, generation, .. } => {
+                (partition, offset, generation)
             }
-            Progress::Found { partition, offset } => {
-                if let Some((newest, by)) = committed.get(&partition)
-                    && offset < *newest
-                {
-                    return Err(format!(
-                        "{offset} is found for partition {partition}, and {by:?} had committed \
-                         {newest}"
-                    ));
-                }
-            }
+            Progress::Found { partition, offset } => (partition, offset, i32::MAX),
+        };
+        let newest =
+            committed.get(&partition).and_then(|all| all.range(..before).map(|(_, at)| *at).max());
+        if let Some((newest, by)) = newest.filter(|(newest, _)| offset < *newest) {
+            return Err(format!("{progress:?} after member {by} had committed {newest}"));
         }
     }
     Ok(())

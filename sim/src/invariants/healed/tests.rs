@@ -49,6 +49,11 @@ fn replica(node_id: i32) -> ReplicaView {
     }
 }
 
+/// The directory of a broker.
+fn directory(node_id: i32) -> Uuid {
+    Uuid::from_bytes([node_id.to_le_bytes()[0]; 16])
+}
+
 fn view(image: &Arc<MetadataImage>) -> View {
     let broker = |node_id| BrokerView {
         node_id,
@@ -56,6 +61,8 @@ fn view(image: &Arc<MetadataImage>) -> View {
         image: Arc::clone(image),
         term: 1,
         controller: Some(1),
+        voters: (1..=3).map(|id| (id, Some(directory(id)))).collect(),
+        directory: directory(node_id),
         replicas: if node_id < 3 { vec![replica(node_id)] } else { Vec::new() },
     };
     View { at: Duration::ZERO, brokers: (1..=3).map(broker).collect(), ..View::default() }
@@ -96,6 +103,9 @@ fn each_ailment_of_a_broker_is_found() {
         ("replicas agree", |view| view.brokers[1].replicas[0].log_start_offset = 1),
         ("replicas agree", |view| view.brokers[1].replicas[0].log_end_offset = 8),
         ("replicas agree", |view| view.brokers[1].replicas[0].high_watermark = 6),
+        ("voters have their logs", |view| view.brokers[1].directory = Uuid::ONE),
+        ("voters have their logs", |view| view.brokers[0].voters[2].1 = None),
+        ("voters have their logs", |view| view.brokers[0].controller = None),
     ];
     for (name, damage) in damages {
         let mut view = view(&image(|_| ()));

@@ -12,7 +12,7 @@ use flumen_broker::controller::PartitionImage;
 use super::Live;
 use crate::view::{PartitionKey, View};
 
-/// `min.insync.replicas` of all topics of a run, where they have as many replicas.
+/// `min.insync.replicas` of a topic that says nothing else, where it has as many replicas.
 pub(super) const IN_SYNC_MIN: usize = 2;
 
 #[derive(Debug, Default)]
@@ -25,14 +25,15 @@ impl Live for State {
     fn observe(&mut self, view: &View) -> Result<(), String> {
         let Some(image) = view.newest_image() else { return Ok(()) };
         for topic in image.topics() {
+            let min = topic.configs.get("min.insync.replicas");
+            let min = min.and_then(|min| min.parse().ok()).unwrap_or(IN_SYNC_MIN);
             for (index, partition) in topic.indexed_partitions() {
                 let Some(before) = self.partitions.insert((topic.id, index), partition.clone())
                 else {
                     continue;
                 };
-                let damaged = view.damaged.get(&(topic.name.to_string(), index));
-                if let Some(id) = forgotten(&before, partition)
-                    && damaged != Some(&id)
+                if let Some(id) = forgotten(&before, partition, min)
+                    && !view.may_have_lost(&topic.name, index, id)
                 {
                     return Err(format!(
                         "{}-{index} forgot {id} between {before:?} and {partition:?}",
@@ -46,9 +47,9 @@ impl Live for State {
 }
 
 /// Somebody who had everything and is not known to any more.
-fn forgotten(before: &PartitionImage, after: &PartitionImage) -> Option<i32> {
+fn forgotten(before: &PartitionImage, after: &PartitionImage, min: usize) -> Option<i32> {
     let is_one_change = after.partition_epoch == before.partition_epoch + 1;
-    let min = IN_SYNC_MIN.min(after.replicas.len());
+    let min = min.min(after.replicas.len());
     if !is_one_change || after.replicas != before.replicas || after.in_sync.len() >= min {
         return None;
     }
@@ -77,16 +78,18 @@ mod tests {
 
     #[test]
     fn who_leaves_a_set_that_is_too_small_must_be_eligible() {
+        let of_two = |before: &PartitionImage, after: &PartitionImage| forgotten(before, after, 2);
         let before = partition(1, &[1, 2], &[]);
-        assert_eq!(forgotten(&before, &partition(2, &[1], &[2])), None);
-        assert_eq!(forgotten(&before, &partition(2, &[1], &[])), Some(2));
+        assert_eq!(of_two(&before, &partition(2, &[1], &[2])), None);
+        assert_eq!(of_two(&before, &partition(2, &[1], &[])), Some(2));
         // Enough are in sync, so the next commit may do without the other.
-        assert_eq!(forgotten(&partition(1, &[1, 2, 3], &[]), &partition(2, &[1, 2], &[])), None);
+        assert_eq!(of_two(&partition(1, &[1, 2, 3], &[]), &partition(2, &[1, 2], &[])), None);
+        assert_eq!(forgotten(&before, &partition(2, &[1], &[]), 1), None);
         // In between, somebody may have come and gone.
-        assert_eq!(forgotten(&before, &partition(4, &[1], &[3])), None);
+        assert_eq!(of_two(&before, &partition(4, &[1], &[3])), None);
         // Who was elected from the eligible leaves the others so.
         let leaderless = partition(1, &[1], &[2, 3]);
-        assert_eq!(forgotten(&leaderless, &partition(2, &[2], &[1, 3])), None);
-        assert_eq!(forgotten(&leaderless, &partition(2, &[2], &[1])), Some(3));
+        assert_eq!(of_two(&leaderless, &partition(2, &[2], &[1, 3])), None);
+        assert_eq!(of_two(&leaderless, &partition(2, &[2], &[1])), Some(3));
     }
 }

@@ -17,7 +17,8 @@ impl Live for State {
                     let is_led_in_sync =
                         partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader));
                     let are_replicas = members.all(|member| partition.replicas.contains(member));
-                    let is_damaged = view.damaged.contains_key(&(topic.name.to_string(), index));
+                    let may_have_lost = |id: &i32| view.may_have_lost(&topic.name, index, *id);
+                    let is_damaged = partition.replicas.iter().any(may_have_lost);
                     let is_kept = !partition.in_sync.is_empty()
                         || (is_damaged && !partition.eligible.is_empty());
                     if !is_led_in_sync || !are_replicas || !is_kept {

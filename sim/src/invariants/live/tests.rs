@@ -33,6 +33,8 @@ fn broker(node_id: i32) -> BrokerView {
         image: Arc::new(MetadataImage::default()),
         term: 1,
         controller: Some(1),
+        voters: Vec::new(),
+        directory: Uuid::ZERO,
         replicas: vec![replica],
     }
 }

@@ -19,7 +19,10 @@ use crate::operations::{Assigned, Poll, Polled, Progress, ToldEnd};
 const ASK_PAUSE_MS_MAX: u64 = 500;
 
 /// How long a call for records waits.
-const POLL: Duration = Duration::from_millis(200);
+pub(super) const POLL: Duration = Duration::from_millis(200);
+
+/// How often, about, the follower goes on reading before it begins anew.
+const POLLS_BETWEEN_BEGINNINGS: u64 = 40;
 
 /// The partitions of a member, every time they changed, and the generation.
 #[derive(Debug, Default)]
@@ -57,13 +60,14 @@ pub(super) async fn in_group(mut program: Program, number: u32) -> turmoil::Resu
         heartbeat_interval: Duration::from_millis(500),
         // A join whose answer is lost is waited for as long, and a run has a minute to recover.
         max_poll_interval: Duration::from_secs(20),
+        client_rack: program.rack.clone(),
         ..ConsumerConfig::group(GROUP)
     };
     let placings = Arc::new(Placings::default());
     let mut consumer = Consumer::new(&program.client, config)?;
     consumer.subscribe_with([TOPIC], Arc::clone(&placings) as _)?;
     let mut begun: BTreeMap<i32, u64> = BTreeMap::new();
-    let mut placing = 0;
+    let (mut placing, mut given_in) = (0, -1);
     loop {
         // What is wrong will be right again, or the run does not come to its end.
         let Ok(records) = consumer.poll_batch(POLL).await else {
@@ -73,26 +77,32 @@ pub(super) async fn in_group(mut program: Program, number: u32) -> turmoil::Resu
         let (changes, assigned) = placings.taken(placing);
         placing = changes;
         for (generation, partitions) in assigned {
+            given_in = generation;
             let assigned = Assigned { member: number, generation, partitions };
             program.shared.borrow_mut().assigned.push(assigned);
         }
-        let member = (number, placing);
-        note(&program, member, &records);
+        note(&program, (number, placing), &records);
         let mut next = BTreeMap::new();
         for Record { partition, offset, leader_epoch, .. } in &records {
             if begun.insert(partition.partition, placing) != Some(placing) {
                 let (partition, offset) = (partition.partition, *offset);
-                progress(&program, Progress::Began { member, partition, offset });
+                let generation = given_in;
+                progress(
+                    &program,
+                    Progress::Began { member: number, generation, partition, offset },
+                );
             }
             // Without the epoch, a leader of before that lacks the record would call it out of range.
             let commit = OffsetToCommit::new(offset + 1);
             let leader_epoch = Some(*leader_epoch);
             next.insert(partition.clone(), OffsetToCommit { leader_epoch, ..commit });
         }
+        let generation = consumer.handle().generation().unwrap_or(-1);
         if !next.is_empty() && consumer.commit_offsets(&next).await.is_ok() {
             for (TopicPartition { partition, .. }, commit) in next {
                 let offset = commit.offset;
-                progress(&program, Progress::Committed { member, partition, offset });
+                let member = number;
+                progress(&program, Progress::Committed { member, generation, partition, offset });
             }
         }
         if program.is_draining() && records.is_empty() && is_finished(&program).await {
@@ -134,12 +144,20 @@ pub(super) async fn ask_ends(mut program: Program) -> turmoil::Result {
     Ok(())
 }
 
-/// Reads all partitions from their beginning while faults go on.
+/// Reads all partitions from their beginning while faults go on, and again and again: what was read once then comes
+/// from the disk.
 pub(super) async fn follow(mut program: Program, number: u32) -> turmoil::Result {
-    let mut consumer = assigned(&program)?;
+    let mut consumer = assigned(&program, program.rack.clone())?;
+    let mut placing = 1;
     while !program.is_draining() {
+        if program.rng.below(POLLS_BETWEEN_BEGINNINGS) == 0 {
+            for partition in Program::partitions() {
+                consumer.seek(&partition, 0)?;
+            }
+            placing += 1;
+        }
         match consumer.poll_batch(POLL).await {
-            Ok(records) => note(&program, (number, 1), &records),
+            Ok(records) => note(&program, (number, placing), &records),
             Err(_) => program.pause(100).await,
         }
     }
@@ -149,7 +167,7 @@ pub(super) async fn follow(mut program: Program, number: u32) -> turmoil::Result
 /// Reads all partitions from their beginning to the ends that are found after everything is healed,
 /// and looks up how far the group is.
 pub(super) async fn to_the_end(program: &Program, number: u32) -> turmoil::Result {
-    let mut consumer = assigned(program)?;
+    let mut consumer = assigned(program, None)?;
     let mut positions: BTreeMap<TopicPartition, i64> = BTreeMap::new();
     loop {
         let records = consumer.poll_batch(POLL).await.unwrap_or_default();
@@ -173,9 +191,15 @@ pub(super) async fn to_the_end(program: &Program, number: u32) -> turmoil::Resul
     Ok(())
 }
 
-fn assigned(program: &Program) -> Result<Consumer, flumen_consumer::Error> {
-    let config =
-        ConsumerConfig { auto_offset_reset: OffsetReset::Earliest, ..ConsumerConfig::default() };
+fn assigned(
+    program: &Program,
+    client_rack: Option<String>,
+) -> Result<Consumer, flumen_consumer::Error> {
+    let config = ConsumerConfig {
+        auto_offset_reset: OffsetReset::Earliest,
+        client_rack,
+        ..ConsumerConfig::default()
+    };
     let consumer = Consumer::new(&program.client, config)?;
     consumer.assign(Program::partitions())?;
     Ok(consumer)

@@ -39,6 +39,19 @@ fn unsynced_content_is_kept_or_dropped() {
 }
 
 #[test]
+fn a_disk_that_was_replaced_is_empty() {
+    let disk = SimulatedDisk::new();
+    let mounted = disk.mount();
+    let open = write_durably(&mounted, "file", b"content");
+    disk.replace();
+    assert!(disk.list(Path::new(ROOT)).unwrap().is_empty());
+    assert!(open.write_at(b"more", 0).is_err() && mounted.list(Path::new(ROOT)).is_err());
+    drop(open);
+    write_durably(&disk, "file", b"new");
+    assert_eq!(content(&disk, "file").unwrap(), b"new");
+}
+
+#[test]
 fn a_synced_file_is_lost_with_its_unsynced_name() {
     let disk = SimulatedDisk::new();
     write(&disk, "file", b"content").sync_data().unwrap();
