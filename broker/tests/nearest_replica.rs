@@ -85,6 +85,17 @@ fn a_consumer_is_sent_to_the_replica_in_its_rack_and_reads_there() {
     assert_eq!(ErrorCode::from_code(old.error_code), ErrorCode::NotLeaderOrFollower);
     let beyond = fetch(&mut at_follower, 12, rack_of(follower), 7);
     assert_eq!(ErrorCode::from_code(beyond.error_code), ErrorCode::OffsetOutOfRange);
+
+    // A follower may lag, so that only the leader can say that histories part behind its end.
+    let mut with_epoch = fetch_request("t", 0, 7);
+    with_epoch.topics[0].partitions[0].last_fetched_epoch = 0;
+    let parted = |client: &mut Client| -> PartitionData {
+        client.call(12, &with_epoch).responses.remove(0).partitions.remove(0)
+    };
+    let beyond = parted(&mut at_follower);
+    assert_eq!(ErrorCode::from_code(beyond.error_code), ErrorCode::OffsetOutOfRange);
+    assert_eq!(beyond.diverging_epoch.epoch, -1);
+    assert_eq!(parted(&mut at_leader).diverging_epoch.end_offset, 2);
     racks.stop();
 }
 

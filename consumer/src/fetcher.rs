@@ -360,6 +360,9 @@ impl Fetcher {
             return;
         }
         match code {
+            // A replica that lags sees histories part where its own ends.
+            ErrorCode::None
+                if data.diverging_epoch.epoch >= 0 && self.nearest.give_up(partition) => {}
             ErrorCode::None if data.diverging_epoch.epoch >= 0 => {
                 self.on_diverged(asked, data.diverging_epoch.end_offset);
             }

@@ -355,7 +355,9 @@ impl Target {
             self.found = Err(error.code());
             return;
         }
-        if request.last_fetched_epoch >= 0 {
+        // A follower knows the history up to its high watermark: behind that it may lag, or be wrong itself.
+        let is_judge = partition.is_leading() || request.fetch_offset <= self.seen;
+        if request.last_fetched_epoch >= 0 && is_judge {
             match divergence(partition, request.last_fetched_epoch, request.fetch_offset) {
                 Ok(diverging) => self.diverging = diverging,
                 Err(error) => {
