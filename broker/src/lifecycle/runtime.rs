@@ -28,6 +28,9 @@ const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for others to take over.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long a broker answers after others have taken over.
+const SENDING_ON_TIME: Duration = Duration::from_millis(300);
+
 /// How long it may take a process to die and its machine to say that nobody listens.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -248,10 +251,15 @@ impl Member {
         }
         let mut may_stop = self.may_stop.subscribe();
         self.leaving.send_replace(true);
-        let left = timeout(LEAVING_TIME_MAX, may_stop.wait_for(|may_stop| *may_stop)).await;
-        if left.is_err() {
+        let left = may_stop.wait_for(|may_stop| *may_stop);
+        // What is seen is locked for as long as it is held.
+        let has_left = timeout(LEAVING_TIME_MAX, left).await.is_ok();
+        if !has_left {
             warn!("the other brokers have not taken over in time");
         }
+        // Who asks now is told who leads. From a connection that is closed clients do not learn that, and some
+        // ask for metadata only every few seconds then.
+        sleep(SENDING_ON_TIME).await;
     }
 }
 
