@@ -99,8 +99,10 @@ fn a_copy_takes_its_time_and_one_without_a_throttle_does_not() {
     // of its own goes by that of all.
     assert_eq!(set(&mut client, BROKER, "1", LEADER_RATE, None), ErrorCode::None);
     assert_eq!(set(&mut client, BROKER, "", FOLLOWER_RATE, Some("0")), ErrorCode::None);
-    move_to(&mut client, "t", &[1, 2]);
     let copy = || other.broker().context().partitions.find_replica("t", 0);
+    // The first copy is gone a moment after the metadata says so.
+    until(|| copy().is_err());
+    move_to(&mut client, "t", &[1, 2]);
     until(|| copy().is_ok());
     // What is not throttled goes on meanwhile.
     assert_eq!(client.produce("t", 0, batch(&["more"])).0, ErrorCode::None);
